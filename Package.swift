@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Layers, arrows only downwards (docs/architecture.md):
+//   layout    bytes <-> values; no I/O, no state, no clock
+//   engine    state machines; no system calls
+//   system    reactor, sockets, disks; the only layer that calls the kernel
+//   daemon    composition, control socket, commands
+//   simulator a second system layer, in memory
+//
+// YOKE_TESTS=A,B limits the test targets (and drops the executables), so that work on one layer builds only it:
+//   YOKE_TESTS=DRBDLayoutTests swift test
+let onlyTests = Context.environment["YOKE_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    // Properties that return spans (LayoutKit field access).
+    .enableExperimentalFeature("Lifetimes"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+}
+
+var targets: [Target] = [
+    // C: headers and static inline wrappers only.
+    .target(name: "CYoke"),
+
+    // Layout
+    library("LayoutKit"),
+    library("DRBDLayout", ["LayoutKit"]),
+    library("NBDLayout", ["LayoutKit"]),
+    library("FUSELayout", ["LayoutKit"]),
+
+    // Engines
+    library("EngineKit"),
+    library("Replication", ["EngineKit", "LayoutKit", "DRBDLayout"]),
+    library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
+    library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout"]),
+
+    // Configuration and offline tools
+    library("Configuration"),
+    library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
+    library("Administration", ["Configuration"]),
+
+    // System
+    library("LinuxReactor", ["EngineKit", "CYoke"]),
+    library("CryptoDigests", ["EngineKit", crypto]),
+
+    // Daemon and command
+    library("YokeControl", [nioCore, nioPosix]),
+    library(
+        "YokeDaemon",
+        [
+            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSEServer", "LayoutKit",
+            "LinuxReactor", "MetadataTools", "NBDServer", "Replication", "YokeControl", "CYoke", logging, nioCore,
+            nioPosix,
+        ]),
+    library(
+        "YokeCommands",
+        ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
+
+    // Simulator
+    library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication", "CryptoDigests"]),
+]
+
+let executables: [Target] = [
+    .executableTarget(
+        name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
+    .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
+]
+
+let testTargets: [Target] = [
+    tests("LayoutKitTests", ["LayoutKit"]),
+    tests("DRBDLayoutTests", ["DRBDLayout", "LayoutKit"]),
+    tests("NBDLayoutTests", ["NBDLayout", "LayoutKit"]),
+    tests("FUSELayoutTests", ["FUSELayout", "LayoutKit"]),
+    tests("EngineKitTests", ["EngineKit"]),
+    tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
+    tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
+    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit"]),
+    tests("ConfigurationTests", ["Configuration"]),
+    tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
+    tests("AdministrationTests", ["Administration", "Configuration"]),
+    tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
+    tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
+    tests("YokeControlTests", ["YokeControl"]),
+    tests("YokeDaemonTests", ["YokeDaemon", "Replication", "EngineKit"]),
+    tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
+]
+
+if let onlyTests {
+    targets += testTargets.filter { onlyTests.contains($0.name) }
+} else {
+    targets += executables + testTargets
+}
+
+let package = Package(
+    name: "yoke",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+    ],
+    targets: targets
+)
