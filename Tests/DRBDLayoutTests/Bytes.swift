@@ -21,12 +21,12 @@ extension FixedLayout {
 
     /// The encoded bytes, written over ones so that every byte must be written.
     var encoded: [UInt8] {
-        encode(count: Self.byteCount) { encode(into: $0) }
+        encodedBytes(count: Self.byteCount) { encode(into: $0) }
     }
 }
 
 /// `count` bytes that `write` fills in, ones before.
-func encode(count: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) -> [UInt8] {
+func encodedBytes(count: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xff, count: count)
     bytes.withUnsafeMutableBytes { write($0) }
     return bytes

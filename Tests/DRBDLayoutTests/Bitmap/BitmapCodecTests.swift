@@ -83,7 +83,7 @@ struct PlainBits: BitRunSource, Equatable {
     @Test("random bitmaps come back, in packets of any size", arguments: [UInt64(1), 2, 3, 4, 5, 6, 7, 8])
     func roundTrip(seed: UInt64) throws {
         var random = SeededNumbers(seed: seed)
-        var bits = PlainBits(count: 1 + Int(random.next(upperBound: 20000)))
+        var bits = PlainBits(count: 1 + Int(random.next(upperBound: 20000 as UInt64)))
         for _ in 0..<20 {
             let start = random.next(upperBound: bits.bitCount)
             bits.set(start..<min(bits.bitCount, start + 1 + random.next(upperBound: 300)))
@@ -91,7 +91,7 @@ struct PlainBits: BitRunSource, Equatable {
         var copy = PlainBits(count: bits.bits.count)
         var position: UInt64 = 0
         while position < bits.bitCount {
-            guard let (payload, next) = encodePacket(bits, from: position, room: 9 + Int(random.next(upperBound: 20))) else {
+            guard let (payload, next) = encodePacket(bits, from: position, room: 9 + Int(random.next(upperBound: 20 as UInt64))) else {
                 // What the code does not shorten would travel as plain words.
                 let end = min(position + 64, bits.bitCount)
                 for index in position..<end where bits.isSet(index) { copy.set(index..<index + 1) }

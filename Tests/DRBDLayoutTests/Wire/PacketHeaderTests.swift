@@ -27,7 +27,7 @@ import Testing
         let format = PacketHeader.format(version: version, length: Int(header.length))
         #expect(bytes.count == PacketHeader.byteCount(version: version))
         #expect(bytes.count == format.byteCount)
-        #expect(encode(count: bytes.count) { header.encode(into: $0, format: format) } == bytes)
+        #expect(encodedBytes(count: bytes.count) { header.encode(into: $0, format: format) } == bytes)
         #expect(throws: LayoutError.truncated(need: bytes.count, have: bytes.count - 1)) {
             try decode(Array(bytes.dropLast()), version: version)
         }
@@ -41,7 +41,7 @@ import Testing
         #expect(PacketHeader.format(version: 99, length: 0x8001) == .big95)
         #expect(PacketHeader.format(version: 100, length: 0) == .volume100)
         let header = PacketHeader(.dataReply, length: 65560)
-        let bytes = encode(count: 8) { header.encode(into: $0, format: .big95) }
+        let bytes = encodedBytes(count: 8) { header.encode(into: $0, format: .big95) }
         #expect(bytes == hex("835a 0001 00010018"))
         #expect(try decode(bytes, version: 95) == header)
     }

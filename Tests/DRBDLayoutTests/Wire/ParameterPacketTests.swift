@@ -36,14 +36,14 @@ import Testing
         let settings = ProtocolSettings(wireProtocol: 3, allowTwoPrimaries: true)
         #expect(try protocolSettings(plain) == settings)
         #expect(settings.byteCount(version: 101) == 25)
-        #expect(encode(count: 25) { settings.encode(into: $0, version: 101) } == plain)
+        #expect(encodedBytes(count: 25) { settings.encode(into: $0, version: 101) } == plain)
 
         let named = hex("00000003 00000000 00000000 00000000 00000001 00000001") + Array("crc32c".utf8) + [0]
         let discarding = ProtocolSettings(
             wireProtocol: 3, flags: .discardMyData, allowTwoPrimaries: true, integrityAlgorithm: "crc32c")
         #expect(try protocolSettings(named) == discarding)
         #expect(discarding.byteCount(version: 101) == 31)
-        #expect(encode(count: 31) { discarding.encode(into: $0, version: 101) } == named)
+        #expect(encodedBytes(count: 31) { discarding.encode(into: $0, version: 101) } == named)
         #expect(discarding.byteCount(version: 86) == 24)
     }
 
@@ -80,7 +80,7 @@ import Testing
             resyncRate: 102_400,
             controller: .init(planAhead: 0, delayTarget: 10, fillTarget: 100, rateMax: 102_400))
         #expect(try syncParameters(bytes, version: 101) == parameters)
-        #expect(encode(count: 148) { parameters.encode(into: $0, version: 101) } == bytes)
+        #expect(encodedBytes(count: 148) { parameters.encode(into: $0, version: 101) } == bytes)
         #expect(throws: LayoutError.truncated(need: 148, have: 147)) {
             try syncParameters(Array(bytes.dropLast()), version: 95)
         }
@@ -95,7 +95,7 @@ import Testing
             resyncRate: 250, verifyAlgorithm: version >= 88 ? "sha1" : "",
             checksumAlgorithm: version >= 89 ? "md5" : "", controller: version >= 95 ? .standard : nil)
         let count = parameters.byteCount(version: version)
-        let bytes = encode(count: count) { parameters.encode(into: $0, version: version) }
+        let bytes = encodedBytes(count: count) { parameters.encode(into: $0, version: version) }
         #expect(try syncParameters(bytes, version: version) == parameters)
         #expect([86: 4, 88: 9, 89: 132, 94: 132, 95: 148, 101: 148][version] == count)
         #expect(SyncParameters.command(version: version) == (version >= 89 ? .syncParameters89 : .syncParameters))
@@ -120,10 +120,10 @@ import Testing
         var value = Sizes(
             diskSectors: 204_720, userSectors: 0, currentSectors: 204_720, requestByteCountMax: 1 << 20)
         #expect(try sizes(short, []) == value)
-        #expect(encode(count: 32) { value.encode(into: $0, features: []) } == short)
+        #expect(encodedBytes(count: 32) { value.encode(into: $0, features: []) } == short)
         value.queueLimits = QueueLimits(discardEnabled: true)
         #expect(try sizes(long, .writeSame) == value)
-        #expect(encode(count: 56) { value.encode(into: $0, features: .writeSame) } == long)
+        #expect(encodedBytes(count: 56) { value.encode(into: $0, features: .writeSame) } == long)
         #expect(Sizes.byteCount(features: [.trim]) == 32)
         #expect(throws: LayoutError.truncated(need: 56, have: 55)) { try sizes(Array(long.dropLast()), .writeSame) }
         #expect(throws: LayoutError.truncated(need: 32, have: 31)) { try sizes(Array(short.dropLast()), []) }
