@@ -1,4 +1,4 @@
-internal import DRBDLayout
+package import DRBDLayout
 internal import Replication
 
 /// The lines of `drbdsetup events2`. Spec: drbd-config-and-tools 13.

@@ -1,4 +1,5 @@
 internal import DRBDLayout
+internal import Replication
 
 /// `drbd-overview`. Spec: drbd-config-and-tools 16.
 package enum OverviewText {

@@ -1,4 +1,4 @@
-internal import DRBDLayout
+package import DRBDLayout
 package import Replication
 
 /// The text of `/proc/drbd`, byte by byte as cluster agents parse it. Spec: drbd-config-and-tools 15.
