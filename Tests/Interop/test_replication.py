@@ -7,9 +7,11 @@ import os
 import random
 import re
 import shutil
+import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
 from hosts import (BLOCK, Background, Failed, KernelHost, Network, YokeHost, configuration, differing_blocks, refnode,
                    run, wait_until)
 

@@ -1,4 +1,4 @@
-"""Hosts for interoperability tests: a kernel host (a VM with the real DRBD 8.4) and Yoke hosts (namespaces).
+"""Hosts for tests with real processes: a kernel host (a VM with the real DRBD 8.4) and Yoke hosts (namespaces).
 
 Every host offers the same verbs (drbdadm, states, write, read, pattern), so that a test reads the same in both
 directions. Nothing here sleeps for a fixed time to let something happen: tests wait for a condition with a deadline.
@@ -52,8 +52,9 @@ def refnode(*words, **options):
 class Network:
     """The LAN of one test run; removed with everything on it at the end."""
 
-    def __init__(self):
-        refnode("build", timeout=600)
+    def __init__(self, with_kernel_hosts=True):
+        if with_kernel_hosts:
+            refnode("build", timeout=600)
         refnode("clean")
         refnode("lan", "up")
 
