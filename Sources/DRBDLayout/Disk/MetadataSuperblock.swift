@@ -46,7 +46,7 @@ package struct MetadataSuperblock: FixedLayout, Equatable, Sendable {
     package var activityLogOffset: Int32
     package var activityLogExtents: UInt32
     package var bitmapOffset: Int32
-    /// As read; anything but ``bytesPerBit`` is refused by ``MetadataGeometry/init(checking:placement:metadataDeviceSectors:dataDeviceSectors:)``.
+    /// As read. The check of ``MetadataGeometry`` refuses anything but ``MetadataSuperblock/bytesPerBit``.
     package var bytesPerBit: UInt32
     /// Largest request of the peer in bytes, as last announced; 0 in fresh metadata.
     package var peerRequestByteCountMax: UInt32
