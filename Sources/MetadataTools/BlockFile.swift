@@ -34,7 +34,7 @@ final class BlockFile {
             throw errno == EBUSY ? .inUse(path: path) : .cannotOpen(path: path, errno: errno)
         }
         // A daemon holds its plain files by the same lock.
-        if !readOnly, flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+        if !readOnly, !Self.lock(descriptor) {
             close(descriptor)
             throw .inUse(path: path)
         }
@@ -47,6 +47,16 @@ final class BlockFile {
         self.path = path
         self.descriptor = descriptor
         size = UInt64(end)
+    }
+
+    /// A child that this process is just starting holds a copy of the descriptor until it has become its program, so a
+    /// lock that was let go may live for a moment longer: half a second of patience.
+    private static func lock(_ descriptor: Int32) -> Bool {
+        for _ in 0..<50 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(10_000)
+        }
+        return false
     }
 
     deinit {

@@ -139,8 +139,10 @@ struct DumpReader {
     private mutating func number() throws(Failure) -> UInt64 {
         let token = try next("a number")
         let isHexadecimal = token.text.hasPrefix("0x")
-        guard let value = UInt64(isHexadecimal ? String(token.text.dropFirst(2)) : token.text,
-            radix: isHexadecimal ? 16 : 10)
+        guard
+            let value = UInt64(
+                isHexadecimal ? String(token.text.dropFirst(2)) : token.text,
+                radix: isHexadecimal ? 16 : 10)
         else { throw Failure(line: token.line, expected: "a number", found: "'\(token.text)'") }
         return value
     }

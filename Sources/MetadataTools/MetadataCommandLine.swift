@@ -134,7 +134,8 @@ struct MetadataCommandLine: Equatable {
     private static func striping(
         stripes: UInt32, stripeBlocks: UInt32
     ) throws(MetadataTool.Failure) -> ActivityLogStriping {
-        guard stripes > 0, stripeBlocks > 0, let striping = ActivityLogStriping(stripes: stripes, stripeBlocks: stripeBlocks)
+        guard stripes > 0, stripeBlocks > 0,
+            let striping = ActivityLogStriping(stripes: stripes, stripeBlocks: stripeBlocks)
         else {
             throw MetadataTool.Failure(
                 "invalid activity log: \(stripes) stripes of \(stripeBlocks) blocks of 4 kB; "

@@ -46,7 +46,8 @@ extension MetadataTool {
         }
     }
 
-    /// Sets the 1024 bits of each extent.
+    /// Sets the 1024 bits of each extent. Deviation: of the last one only those that the device has; Debian's tool sets
+    /// the padding of the bitmap too.
     private func mark(
         _ extents: [UInt32], _ superblock: MetadataSuperblock, _ geometry: MetadataGeometry, _ area: MetadataArea
     ) throws(Failure) {

@@ -33,7 +33,8 @@ extension MetadataTool {
             console.writeOutput(
                 "There is \(version.name) meta data already in place on \(area.file.path) "
                     + "at byte offset \(try area.superblockOffset())\n"
-                    + "So you want me to replace the \(version.name) meta-data\nwith newly initialized v08 meta-data?\n")
+                    + "So you want me to replace the \(version.name) meta-data\nwith newly initialized v08 meta-data?\n"
+            )
         }
         guard console.confirm("Do you really want to overwrite the existing meta-data?", forced: line.isForced) else {
             throw Failure("Operation cancelled.")

@@ -50,13 +50,13 @@ struct DebianToolTests {
         for image in [ours, theirs] {
             _ = image.run("create-md")
             _ = image.run("write-dev-uuid", ["0"])
-            try image.crash(extents: [0, 1, 2, 39, 68, 74])
+            try image.crash(extents: [0, 1, 2, 39, 68])
         }
         let (our, their) = (ours.run("apply-al"), theirs.debian("apply-al"))
         #expect(our.status == 0)
         #expect(their.status == 0)
-        #expect(our.errors.contains("Marked additional 24 MB as out-of-sync based on AL."), "\(our.errors)")
-        #expect(their.output.contains("Marked additional 24 MB as out-of-sync based on AL."), "\(their.output)")
+        #expect(our.errors.contains("Marked additional 20 MB as out-of-sync based on AL."), "\(our.errors)")
+        #expect(their.output.contains("Marked additional 20 MB as out-of-sync based on AL."), "\(their.output)")
         #expect(try ours.tail(1 << 20) == theirs.tail(1 << 20))
         let dump = withoutHead(ours.run("dump-md").output).replacingOccurrences(
             of: "flags 0x00000097", with: "flags 0x00000000")
@@ -73,7 +73,8 @@ struct DebianToolTests {
         let (ours, theirs) = (try Image(size: 300 << 20), try Image(size: 300 << 20))
         #expect(theirs.debian("restore-md", [dump]).status == 0)
         #expect(ours.run("restore-md", [dump]).status == 0)
-        #expect(try ours.tail(64 << 10).dropLast(4096) == theirs.tail(64 << 10).dropLast(4096))
+        // The bitmap. Debian's restore leaves the log as it finds it; ours initialises it.
+        #expect(try ours.tail(64 << 10).prefix(28 << 10) == theirs.tail(64 << 10).prefix(28 << 10))
         #expect(ours.run("get-gi").output == source.run("get-gi").output)
         #expect(ours.run("verify-dump", [dump]).status == 0)
     }
@@ -108,7 +109,7 @@ final class Image {
         folder = NSTemporaryDirectory() + "yoke-metadata-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         path = folder + "/disk.img"
-        FileManager.default.createFile(atPath: path, contents: nil)
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         try handle.truncate(atOffset: UInt64(size))
         try handle.close()
@@ -202,8 +203,10 @@ final class RecordingConsole: Console {
 
 extension MetadataTool.Environment {
     /// No daemon, paths as they are, nothing random.
-    static let alone = MetadataTool.Environment(
-        isMinorConfigured: { $0 == 7 }, resolvePath: { $0 }, random: { 0x1234 }, dateText: { "today" },
-        hostName: { "here" },
-        readFile: { path in FileManager.default.contents(atPath: path).map { [UInt8]($0) } })
+    static var alone: MetadataTool.Environment {
+        MetadataTool.Environment(
+            isMinorConfigured: { $0 == 7 }, resolvePath: { $0 }, random: { 0x1234 }, dateText: { "today" },
+            hostName: { "here" },
+            readFile: { path in FileManager.default.contents(atPath: path).map { [UInt8]($0) } })
+    }
 }
