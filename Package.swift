@@ -76,7 +76,7 @@ var targets: [Target] = [
         ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
 
     // Simulator
-    library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication", "CryptoDigests"]),
+    library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
 ]
 
 let executables: [Target] = [

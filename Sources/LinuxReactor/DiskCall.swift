@@ -21,7 +21,7 @@ struct DiskCall: @unchecked Sendable {
     var byteCount: Int
     var offset: UInt64
     /// Slot and generation of the operation.
-    var cookie: UInt64
+    var cookie: Cookie
 
     /// Makes the call and waits for it. Bytes transferred (0 for calls that transfer none) or the negative error number.
     func perform() -> Int {
@@ -45,7 +45,7 @@ struct DiskCall: @unchecked Sendable {
 
 /// What a ``DiskCall`` returned.
 struct DiskCallResult: Sendable {
-    var cookie: UInt64
+    var cookie: Cookie
     /// Bytes, or the negative error number.
     var value: Int
 }

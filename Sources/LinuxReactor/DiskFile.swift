@@ -135,7 +135,7 @@ extension DiskFile {
         while done < bytes.count, let base = bytes.baseAddress {
             let call = DiskCall(
                 opcode: opcode, descriptor: bufferedDescriptor, address: base + done, byteCount: bytes.count - done,
-                offset: offset + UInt64(done), cookie: 0)
+                offset: offset + UInt64(done), cookie: .ignored)
             let count = call.perform()
             guard count >= 0 else { throw SystemError(operation: operation, code: Int32(-count)) }
             guard count > 0 else { throw SystemError(operation: operation, code: EIO) }

@@ -101,9 +101,9 @@ struct DiskOperations {
 
     /// Takes the result of a call: the next call of that operation, or its end.
     mutating func take(_ result: DiskCallResult) -> Outcome {
-        let index = Int(result.cookie & 0xffff_ffff)
-        guard slots[index].generation == UInt32(result.cookie >> 32), let disk = slots[index].disk else {
-            preconditionFailure("result for disk operation \(result.cookie) that is not under way")
+        let index = result.cookie.index
+        guard slots[index].generation == result.cookie.generation, let disk = slots[index].disk else {
+            preconditionFailure("result for disk operation \(index) that is not under way")
         }
         if let code = advance(index, disk, result.value) {
             let token = slots[index].request.token
@@ -185,7 +185,7 @@ extension DiskOperations {
         let request = slots[index].request
         var call = DiskCall(
             opcode: .synchronize, descriptor: disk.bufferedDescriptor, address: nil, byteCount: request.byteCount,
-            offset: request.offset, cookie: UInt64(index) | UInt64(slots[index].generation) << 32)
+            offset: request.offset, cookie: Cookie(kind: .disk, index: index, generation: slots[index].generation))
         switch slots[index].step {
         case .flushBefore, .synchronize: break
         case .discard: call.opcode = disk.isBlockDevice ? .discardBlocks : .punchHole

@@ -41,7 +41,7 @@ package final class ListeningSocket: ReadinessSource {
         guard descriptor >= 0 else { return }
         handler = nil
         if let retryTimer { reactor.cancel(retryTimer) }
-        reactor.closeDescriptor(of: self)
+        reactor.closeSocket(self)
         if case .unix(let path) = address { unlink(path) }
     }
 

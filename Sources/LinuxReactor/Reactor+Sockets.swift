@@ -93,7 +93,7 @@ extension Reactor {
     package func unwatch(_ watch: DescriptorWatch) {
         preconditionOnThread()
         watch.handler = nil
-        if watch.fileDescriptor >= 0 { _ = removeSource(watch) }
+        if watch.fileDescriptor >= 0 { removeSource(watch) }
     }
 
     private func failing(_ code: Int32, _ handler: any StreamSocketHandler) -> StreamSocket {

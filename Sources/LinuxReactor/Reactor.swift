@@ -44,6 +44,8 @@ package final class Reactor: @unchecked Sendable {
         package var jobsMax: Int
         /// How long to look for events before sleeping; trades processor time for wake-up latency.
         package var busyPoll: Duration
+        /// Submission entries of the ring.
+        package var ringEntryCount = 512
 
         package init(
             backend: Backend = .automatic, name: String = "reactor", workerCount: Int = 4, jobsMax: Int = 1 << 16,
@@ -68,7 +70,11 @@ package final class Reactor: @unchecked Sendable {
     private let thread = Mutex<SystemThread?>(nil)
 
     // Confined to the thread from here on.
-    var readiness: ReadinessTable
+    private let epoll: EpollPoller
+    /// Nil: epoll and workers do everything. Made on the thread, which alone may submit.
+    private var ring: Ring?
+    private var readiness = ReadinessTable()
+    private var events: [PolledEvent] = []
     private var ready: [ReadinessSource] = []
     private var delivering: [ReadinessSource] = []
     var timers = TimerHeap()
@@ -82,6 +88,7 @@ package final class Reactor: @unchecked Sendable {
     private var mail = Mailbox.Contents()
     private var executorJobs: [UnownedJob] = []
     private var runningJobs: [UnownedJob] = []
+    private var isEnding = false
     var offloads: [UInt64: AnyOffload] = [:]
     var lastOffload: UInt64 = 0
 
@@ -93,16 +100,14 @@ package final class Reactor: @unchecked Sendable {
         workers = WorkerPool(
             name: "\(options.name.prefix(10))-work", threadsMax: max(1, options.workerCount), jobsMax: 4096,
             mailbox: mailbox)
-        readiness = try ReadinessTable()
-        try readiness.add(MailboxSource(descriptor: mailbox.descriptor, reactor: self))
-    }
-
-    deinit {
-        readiness.destroy()
+        epoll = try EpollPoller()
+        if options.backend == .ioUring && !Ring.isAvailable {
+            throw SystemError(operation: "io_uring_setup", code: ENOSYS)
+        }
     }
 
     /// Whether the kernel lets this process use io_uring.
-    package static let isRingAvailable = false
+    package static var isRingAvailable: Bool { Ring.isAvailable }
 
     /// CLOCK_MONOTONIC; on any thread.
     package var now: Instant { SystemClock.now }
@@ -151,7 +156,7 @@ extension Reactor {
 
     /// The reactor's loop, for a thread of the caller's; returns after ``stop()``.
     package func run() {
-        threadIdentity.store(yoke_thread_identity(), ordering: .relaxed)
+        begin()
         while !mustStop.load(ordering: .acquiring) {
             wait()
             tellEvents()
@@ -161,7 +166,23 @@ extension Reactor {
         end()
     }
 
+    private func begin() {
+        threadIdentity.store(yoke_thread_identity(), ordering: .relaxed)
+        do throws(SystemError) {
+            if options.backend != .epoll && Ring.isAvailable { ring = try Ring(entryCount: options.ringEntryCount) }
+        } catch {
+            // A moment ago it could be had; epoll serves as well.
+            ring = nil
+        }
+        do throws(SystemError) {
+            try watch(MailboxSource(descriptor: mailbox.descriptor, reactor: self))
+        } catch {
+            preconditionFailure("a reactor cannot watch its mailbox: \(error)")
+        }
+    }
+
     private func end() {
+        isEnding = true
         owner = nil
         for source in readiness.sources where !(source is MailboxSource) {
             switch source {
@@ -177,8 +198,27 @@ extension Reactor {
         // The workers are done: what they posted is all there is.
         mailbox.close(exchanging: &mail)
         diskResults.append(contentsOf: mail.diskResults)
+        tellDisks()
         mail.removeAll()
         offloads.removeAll()
+        awaitRing()
+    }
+
+    /// Waits until the kernel is done with the memory of disk operations.
+    private func awaitRing() {
+        guard let ring else { return }
+        let end = now + .seconds(10)
+        while !ring.isIdle {
+            guard now < end else {
+                // A device hangs. The kernel may still write into the buffers, so they must never be freed.
+                _ = Unmanaged.passRetained(self)
+                return
+            }
+            ring.wait(nanoseconds: 100_000_000, events: &events, results: &diskResults)
+            events.removeAll()
+            tellDisks()
+        }
+        self.ring = nil
     }
 }
 
@@ -190,11 +230,42 @@ extension Reactor {
         if limit != 0 && options.busyPoll > .zero {
             let end = now + options.busyPoll
             repeat {
-                _ = readiness.wait(nanoseconds: 0, into: &ready)
-                if !ready.isEmpty { return }
+                poll(nanoseconds: 0)
+                if !ready.isEmpty || !diskResults.isEmpty { return }
             } while now < end
+            return poll(nanoseconds: waitLimit())
         }
-        _ = readiness.wait(nanoseconds: limit, into: &ready)
+        poll(nanoseconds: limit)
+    }
+
+    /// Asks the kernel once: fills `ready` and `diskResults`.
+    private func poll(nanoseconds: Int64) {
+        if let ring {
+            ring.wait(nanoseconds: nanoseconds, events: &events, results: &diskResults)
+            for cookie in ring.takeEndedPolls() {
+                if let source = readiness.source(cookie) { ring.addPoll(source.descriptor, cookie) }
+            }
+        } else {
+            epoll.wait(nanoseconds: nanoseconds, into: &events)
+        }
+        for event in events { note(event) }
+        events.removeAll(keepingCapacity: true)
+    }
+
+    private func note(_ event: PolledEvent) {
+        guard let source = readiness.source(event.cookie) else { return }
+        if event.events & (YOKE_EPOLL_ERROR | YOKE_EPOLL_HANG_UP) != 0 {
+            source.hasHungUp = true
+            source.isReadable = true
+            source.isWritable = true
+        }
+        if event.events & YOKE_EPOLL_PEER_HANG_UP != 0 {
+            source.hasHungUp = true
+            source.isReadable = true
+        }
+        if event.events & YOKE_EPOLL_IN != 0 { source.isReadable = true }
+        if event.events & YOKE_EPOLL_OUT != 0 { source.isWritable = true }
+        queueIfReady(source)
     }
 
     /// Nanoseconds until something is due; 0 when something is there already, -1 for no limit.
@@ -230,7 +301,7 @@ extension Reactor {
             case .next(let call):
                 queue(call)
             case .completed(let disk, let token, let errno):
-                if !disk.isClosed { disk.handler?.diskCompleted(disk, token: token, errno: errno) }
+                if !disk.isClosed && !isEnding { disk.handler?.diskCompleted(disk, token: token, errno: errno) }
             }
         }
         diskResults.removeAll(keepingCapacity: true)
@@ -292,17 +363,38 @@ extension Reactor {
 extension Reactor {
     func watch(_ source: ReadinessSource) throws(SystemError) {
         preconditionOnThread()
-        try readiness.add(source)
+        let cookie = readiness.add(source)
+        if let ring { return ring.addPoll(source.descriptor, cookie) }
+        do throws(SystemError) {
+            try epoll.add(source.descriptor, cookie)
+        } catch {
+            _ = readiness.remove(source)
+            throw error
+        }
     }
 
+    /// Stops watching; the descriptor, which the caller closes.
+    @discardableResult
     func removeSource(_ source: ReadinessSource) -> Int32 {
-        readiness.remove(source)
+        let (descriptor, cookie) = readiness.remove(source)
+        guard let cookie else { return descriptor }
+        if let ring {
+            ring.removePoll(cookie)
+        } else {
+            epoll.remove(descriptor)
+        }
+        return descriptor
     }
 
-    func closeDescriptor(of source: ReadinessSource) {
+    /// Stops watching and closes a socket.
+    func closeSocket(_ source: ReadinessSource) {
         preconditionOnThread()
-        let descriptor = readiness.remove(source)
-        if descriptor >= 0 { Glibc.close(descriptor) }
+        let descriptor = removeSource(source)
+        guard descriptor >= 0 else { return }
+        // The ring holds the file until the end of the round. A connection can wait for that; a port may be wanted
+        // again at once.
+        if ring != nil && source is ListeningSocket { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+        Glibc.close(descriptor)
     }
 
     /// Has the source told in the next round if it has something to tell.
@@ -359,7 +451,11 @@ extension Reactor {
     }
 
     private func queue(_ call: DiskCall) {
-        workerCalls.append(call)
+        if let ring, Ring.canMake(call.opcode) {
+            ring.add(call)
+        } else {
+            workerCalls.append(call)
+        }
     }
 
     private func flushWorkerCalls() {

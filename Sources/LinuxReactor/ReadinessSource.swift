@@ -1,6 +1,3 @@
-internal import CYoke
-internal import Glibc
-
 /// A descriptor that the reactor watches for readiness.
 ///
 /// The kernel reports edges; the source remembers them as levels (`isReadable`, `isWritable`) until a call on the
@@ -31,32 +28,21 @@ package class ReadinessSource {
     func deliver() {}
 }
 
-/// All watched descriptors of a reactor, in one epoll set.
+/// All watched descriptors of a reactor.
 ///
-/// A cookie is the slot and its generation, so that an event that was taken from the kernel before its source was
-/// closed reaches nobody.
+/// The poller (epoll or the ring) knows a source by a ``Cookie``: its slot and the generation of the slot, so that an
+/// event that the kernel reported before the source was closed reaches nobody.
 struct ReadinessTable {
     private struct Slot {
         var generation: UInt32 = 0
         var source: ReadinessSource?
     }
 
-    /// The epoll descriptor; pollable itself.
-    let descriptor: Int32
     private var slots: [Slot] = []
     private var vacant: [Int] = []
-    private let events: UnsafeMutablePointer<epoll_event>
-    private static let eventsMax = 256
 
-    init() throws(SystemError) {
-        descriptor = yoke_epoll_create()
-        guard descriptor >= 0 else { throw SystemError(operation: "epoll_create1", code: errno) }
-        events = .allocate(capacity: Self.eventsMax)
-        events.initialize(repeating: epoll_event(), count: Self.eventsMax)
-    }
-
-    /// Watches both directions of the source's descriptor, from now until ``remove(_:)``.
-    mutating func add(_ source: ReadinessSource) throws(SystemError) {
+    /// Gives the source a slot and returns the cookie for the poller.
+    mutating func add(_ source: ReadinessSource) -> Cookie {
         precondition(source.slot < 0, "source is watched already")
         let index: Int
         if let free = vacant.popLast() {
@@ -65,69 +51,66 @@ struct ReadinessTable {
             index = slots.count
             slots.append(Slot())
         }
-        let interest = YOKE_EPOLL_IN | YOKE_EPOLL_OUT | YOKE_EPOLL_PEER_HANG_UP | YOKE_EPOLL_EDGE
-        let cookie = UInt64(index) | UInt64(slots[index].generation) << 32
-        guard yoke_epoll_add(descriptor, source.descriptor, interest, cookie) == 0 else {
-            let code = errno
-            vacant.append(index)
-            throw SystemError(operation: "epoll_ctl", code: code)
-        }
         slots[index].source = source
         source.slot = index
+        return cookie(index)
     }
 
-    /// Stops watching. The caller closes the descriptor, which is returned.
-    mutating func remove(_ source: ReadinessSource) -> Int32 {
-        let closing = source.descriptor
+    /// Frees the slot. The descriptor, which the caller closes, and the cookie that the poller must forget; no cookie
+    /// for a source that was not watched.
+    mutating func remove(_ source: ReadinessSource) -> (descriptor: Int32, cookie: Cookie?) {
+        let descriptor = source.descriptor
         source.descriptor = -1
-        guard source.slot >= 0 else { return closing }
+        guard source.slot >= 0 else { return (descriptor, nil) }
         precondition(slots[source.slot].source === source, "source of another reactor")
-        _ = yoke_epoll_remove(descriptor, closing)
+        let cookie = cookie(source.slot)
         slots[source.slot].source = nil
         slots[source.slot].generation &+= 1
         vacant.append(source.slot)
         source.slot = -1
-        return closing
+        return (descriptor, cookie)
     }
 
-    /// Takes the events that are there, waiting for the first at most `nanoseconds` (negative: without limit), and
-    /// appends the sources that now want delivery to `ready`. Returns false when more events may wait.
-    mutating func wait(nanoseconds: Int64, into ready: inout [ReadinessSource]) -> Bool {
-        let count = retryingInterrupted {
-            Int(yoke_epoll_wait(descriptor, events, Int32(Self.eventsMax), nanoseconds))
-        }
-        precondition(count >= 0, "epoll_wait failed with error \(-count)")
-        for index in 0..<count {
-            note(events[index].events, cookie: yoke_epoll_event_cookie(events + index), into: &ready)
-        }
-        return count < Self.eventsMax
-    }
-
-    private mutating func note(_ events: UInt32, cookie: UInt64, into ready: inout [ReadinessSource]) {
-        let slot = slots[Int(cookie & 0xffff_ffff)]
-        guard slot.generation == UInt32(cookie >> 32), let source = slot.source else { return }
-        if events & (YOKE_EPOLL_ERROR | YOKE_EPOLL_HANG_UP) != 0 {
-            source.hasHungUp = true
-            source.isReadable = true
-            source.isWritable = true
-        }
-        if events & YOKE_EPOLL_PEER_HANG_UP != 0 {
-            source.hasHungUp = true
-            source.isReadable = true
-        }
-        if events & YOKE_EPOLL_IN != 0 { source.isReadable = true }
-        if events & YOKE_EPOLL_OUT != 0 { source.isWritable = true }
-        if !source.isQueued && source.wantsDelivery {
-            source.isQueued = true
-            ready.append(source)
-        }
+    /// The source that a cookie means; nil when it was removed meanwhile.
+    func source(_ cookie: Cookie) -> ReadinessSource? {
+        let slot = slots[cookie.index]
+        return slot.generation == cookie.generation ? slot.source : nil
     }
 
     /// Every source that is watched.
     var sources: [ReadinessSource] { slots.compactMap(\.source) }
 
-    func destroy() {
-        close(descriptor)
-        events.deallocate()
+    private func cookie(_ index: Int) -> Cookie {
+        Cookie(kind: .readiness, index: index, generation: slots[index].generation)
     }
+}
+
+/// What the kernel gives back with a completion or an event.
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 0...27 | index in the table of its kind |
+/// | 28...31 | kind |
+/// | 32...63 | generation of the table's slot |
+struct Cookie: Equatable, Sendable {
+    enum Kind: UInt64 { case disk, readiness, ignored }
+
+    static let indexMax = (1 << 28) - 1
+    let bits: UInt64
+
+    init(bits: UInt64) {
+        self.bits = bits
+    }
+
+    init(kind: Kind, index: Int, generation: UInt32) {
+        precondition(index <= Self.indexMax, "slot \(index) does not fit a cookie")
+        bits = UInt64(index) | kind.rawValue << 28 | UInt64(generation) << 32
+    }
+
+    /// For a request whose completion says nothing of interest.
+    static let ignored = Cookie(kind: .ignored, index: 0, generation: 0)
+
+    var index: Int { Int(bits & UInt64(Self.indexMax)) }
+    var generation: UInt32 { UInt32(bits >> 32) }
+    var kind: Kind? { Kind(rawValue: (bits >> 28) & 15) }
 }

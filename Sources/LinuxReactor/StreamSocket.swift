@@ -123,7 +123,7 @@ package final class StreamSocket: ReadinessSource {
         }
         state = .closed
         handler = nil
-        reactor.closeDescriptor(of: self)
+        reactor.closeSocket(self)
     }
 }
 

@@ -1,3 +1,5 @@
+package import LayoutKit
+
 /// What both sides send first in newstyle negotiation.
 ///
 /// ```
@@ -7,7 +9,7 @@
 /// C: client flags     u32
 /// ```
 /// Spec: NBD protocol, "Newstyle negotiation".
-package struct NBDGreeting: Equatable, Sendable {
+package struct NBDGreeting: FixedLayout, Equatable, Sendable {
     package static let byteCount = 18
     /// ASCII "NBDMAGIC".
     package static let magic: UInt64 = 0x4e42_444d_4147_4943
@@ -24,8 +26,8 @@ package struct NBDGreeting: Equatable, Sendable {
         self.flags = flags
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         guard bytes[Field.magic] == Self.magic else {
             throw .badMagic(found: bytes[Field.magic], expected: Self.magic)
         }
@@ -35,10 +37,10 @@ package struct NBDGreeting: Equatable, Sendable {
         flags = NBDHandshakeFlags(rawValue: bytes[Field.flags])
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(Self.magic, Field.magic)
-        out.store(NBDOptionHeader.magic, Field.optionMagic)
-        out.store(flags.rawValue, Field.flags)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.magic] = Self.magic
+        out[Field.optionMagic] = NBDOptionHeader.magic
+        out[Field.flags] = flags.rawValue
     }
 }
 
@@ -66,13 +68,13 @@ package struct NBDClientFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         rawValue = bytes[BE32(offset: 0)]
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(rawValue, BE32(offset: 0))
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[BE32(offset: 0)] = rawValue
     }
 
     package static let fixedNewstyle = NBDClientFlags(rawValue: 1 << 0)
@@ -131,15 +133,15 @@ package struct NBDExportNameReply: Equatable, Sendable {
         self.flags = flags
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCountWithoutZeroes)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCountWithoutZeroes, of: bytes)
         sizeBytes = bytes[Field.size]
         flags = NBDTransmissionFlags(rawValue: bytes[Field.flags])
     }
 
     /// Writes the first ten bytes; the rest of `out` must be zero already.
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(sizeBytes, Field.size)
-        out.store(flags.rawValue, Field.flags)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.size] = sizeBytes
+        out[Field.flags] = flags.rawValue
     }
 }

@@ -1,3 +1,5 @@
+package import LayoutKit
+
 /// What a client may ask for before transmission. Spec: NBD protocol, "Option types".
 package enum NBDOptionCode: UInt32, Sendable, CaseIterable {
     case exportName = 1
@@ -18,7 +20,7 @@ package enum NBDOptionCode: UInt32, Sendable, CaseIterable {
 /// | 0 | 8 | magic "IHAVEOPT" |
 /// | 8 | 4 | option |
 /// | 12 | 4 | length of the data |
-package struct NBDOptionHeader: Equatable, Sendable {
+package struct NBDOptionHeader: FixedLayout, Equatable, Sendable {
     package static let byteCount = 16
     /// ASCII "IHAVEOPT".
     package static let magic: UInt64 = 0x4948_4156_454f_5054
@@ -40,41 +42,22 @@ package struct NBDOptionHeader: Equatable, Sendable {
         self.dataByteCount = dataByteCount
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         guard bytes[Field.magic] == Self.magic else {
             throw .badMagic(found: bytes[Field.magic], expected: Self.magic)
         }
         rawOption = bytes[Field.option]
         dataByteCount = Int(bytes[Field.length])
         guard dataByteCount <= Self.dataByteCountMax else {
-            throw .tooLong(field: "option data", length: dataByteCount, max: Self.dataByteCountMax)
+            throw .badLength(of: "option data", found: dataByteCount, expected: "at most \(Self.dataByteCountMax)")
         }
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(Self.magic, Field.magic)
-        out.store(rawOption, Field.option)
-        out.store(UInt32(dataByteCount), Field.length)
-    }
-}
-
-/// Strings of the protocol: UTF-8 without NUL, at most 4096 bytes. Spec: NBD protocol, "Conventions".
-package enum NBDString {
-    package static let byteCountMax = 4096
-
-    /// The bytes `offset..<offset + count` as text; the caller has checked that they exist.
-    static func decode(_ bytes: RawSpan, at offset: Int, count: Int, field: String) throws(NBDLayoutError) -> String {
-        guard count <= byteCountMax else { throw .tooLong(field: field, length: count, max: byteCountMax) }
-        var units: [UInt8] = []
-        units.reserveCapacity(count)
-        for index in offset..<offset + count {
-            let byte = bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
-            guard byte != 0 else { throw .malformedString(field: field) }
-            units.append(byte)
-        }
-        guard let text = String(validating: units, as: UTF8.self) else { throw .malformedString(field: field) }
-        return text
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.magic] = Self.magic
+        out[Field.option] = rawOption
+        out[Field.length] = UInt32(dataByteCount)
     }
 }
 
@@ -82,8 +65,8 @@ package enum NBDString {
 package struct NBDExportNameRequest: Equatable, Sendable {
     package var exportName: String
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        exportName = try NBDString.decode(bytes, at: 0, count: bytes.byteCount, field: "export name")
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        exportName = try NBDString.decode(bytes, at: 0, count: bytes.count, field: "export name")
     }
 }
 
@@ -100,17 +83,17 @@ package struct NBDInfoRequest: Equatable, Sendable {
         self.information = information
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(6)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(6, of: bytes)
         let nameCount = Int(bytes[BE32(offset: 0)])
-        guard nameCount <= bytes.byteCount - 6 else {
-            throw .tooLong(field: "export name", length: nameCount, max: bytes.byteCount - 6)
+        guard nameCount <= bytes.count - 6 else {
+            throw .badLength(of: "export name", found: nameCount, expected: "at most \(bytes.count - 6)")
         }
         exportName = try NBDString.decode(bytes, at: 4, count: nameCount, field: "export name")
         let requestCount = Int(bytes[BE16(offset: 4 + nameCount)])
         let need = 6 + nameCount + 2 * requestCount
-        try bytes.require(need)
-        guard bytes.byteCount == need else { throw .trailingBytes(bytes.byteCount - need) }
+        try LayoutError.require(need, of: bytes)
+        guard bytes.count == need else { throw .badLength(of: "option data", found: bytes.count, expected: "\(need)") }
         information = []
         for index in 0..<requestCount {
             let raw = bytes[BE16(offset: 6 + nameCount + 2 * index)]
@@ -123,13 +106,13 @@ package struct NBDInfoRequest: Equatable, Sendable {
 
     package var byteCount: Int { 6 + exportName.utf8.count + 2 * information.count }
 
-    package func encode(into out: inout MutableRawSpan) {
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
         let nameCount = exportName.utf8.count
-        out.store(UInt32(nameCount), BE32(offset: 0))
-        out.store(text: exportName, at: 4)
-        out.store(UInt16(information.count), BE16(offset: 4 + nameCount))
+        out[BE32(offset: 0)] = UInt32(nameCount)
+        out.setText(exportName, at: 4)
+        out[BE16(offset: 4 + nameCount)] = UInt16(information.count)
         for (index, type) in information.enumerated() {
-            out.store(type.rawValue, BE16(offset: 6 + nameCount + 2 * index))
+            out[BE16(offset: 6 + nameCount + 2 * index)] = type.rawValue
         }
     }
 }
@@ -149,45 +132,45 @@ package struct NBDMetaContextRequest: Equatable, Sendable {
         self.queries = queries
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(8)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(8, of: bytes)
         let nameCount = Int(bytes[BE32(offset: 0)])
-        guard nameCount <= bytes.byteCount - 8 else {
-            throw .tooLong(field: "export name", length: nameCount, max: bytes.byteCount - 8)
+        guard nameCount <= bytes.count - 8 else {
+            throw .badLength(of: "export name", found: nameCount, expected: "at most \(bytes.count - 8)")
         }
         exportName = try NBDString.decode(bytes, at: 4, count: nameCount, field: "export name")
         let queryCount = Int(bytes[BE32(offset: 4 + nameCount)])
         guard queryCount <= Self.queryCountMax else {
-            throw .tooLong(field: "list of queries", length: queryCount, max: Self.queryCountMax)
+            throw .badLength(of: "list of queries", found: queryCount, expected: "at most \(Self.queryCountMax)")
         }
         queries = []
         var position = 8 + nameCount
         for _ in 0..<queryCount {
-            try bytes.require(position + 4)
+            try LayoutError.require(position + 4, of: bytes)
             let length = Int(bytes[BE32(offset: position)])
             position += 4
-            guard length <= bytes.byteCount - position else {
-                throw .tooLong(field: "query", length: length, max: bytes.byteCount - position)
+            guard length <= bytes.count - position else {
+                throw .badLength(of: "query", found: length, expected: "at most \(bytes.count - position)")
             }
             queries.append(try NBDString.decode(bytes, at: position, count: length, field: "query"))
             position += length
         }
-        guard position == bytes.byteCount else { throw .trailingBytes(bytes.byteCount - position) }
+        guard position == bytes.count else { throw .badLength(of: "option data", found: bytes.count, expected: "\(position)") }
     }
 
     package var byteCount: Int {
         queries.reduce(8 + exportName.utf8.count) { $0 + 4 + $1.utf8.count }
     }
 
-    package func encode(into out: inout MutableRawSpan) {
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
         let nameCount = exportName.utf8.count
-        out.store(UInt32(nameCount), BE32(offset: 0))
-        out.store(text: exportName, at: 4)
-        out.store(UInt32(queries.count), BE32(offset: 4 + nameCount))
+        out[BE32(offset: 0)] = UInt32(nameCount)
+        out.setText(exportName, at: 4)
+        out[BE32(offset: 4 + nameCount)] = UInt32(queries.count)
         var position = 8 + nameCount
         for query in queries {
-            out.store(UInt32(query.utf8.count), BE32(offset: position))
-            out.store(text: query, at: position + 4)
+            out[BE32(offset: position)] = UInt32(query.utf8.count)
+            out.setText(query, at: position + 4)
             position += 4 + query.utf8.count
         }
     }

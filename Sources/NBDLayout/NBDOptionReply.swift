@@ -1,3 +1,5 @@
+package import LayoutKit
+
 /// Kinds of reply to an option; errors have bit 31 set and may carry text for a person.
 /// Spec: NBD protocol, "Option reply types".
 package enum NBDOptionReplyType: UInt32, Sendable, CaseIterable {
@@ -26,7 +28,7 @@ package enum NBDOptionReplyType: UInt32, Sendable, CaseIterable {
 /// | 8 | 4 | the option that is answered |
 /// | 12 | 4 | reply type |
 /// | 16 | 4 | length of the data |
-package struct NBDOptionReplyHeader: Equatable, Sendable {
+package struct NBDOptionReplyHeader: FixedLayout, Equatable, Sendable {
     package static let byteCount = 20
     package static let magic: UInt64 = 0x0003_e889_0455_65a9
 
@@ -47,24 +49,24 @@ package struct NBDOptionReplyHeader: Equatable, Sendable {
         self.dataByteCount = dataByteCount
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         guard bytes[Field.magic] == Self.magic else {
             throw .badMagic(found: bytes[Field.magic], expected: Self.magic)
         }
         rawOption = bytes[Field.option]
         guard let type = NBDOptionReplyType(rawValue: bytes[Field.type]) else {
-            throw .unknownValue(field: "reply type", value: UInt64(bytes[Field.type]))
+            throw .badValue(field: "reply type", found: UInt64(bytes[Field.type]), expected: "a known one")
         }
         self.type = type
         dataByteCount = Int(bytes[Field.length])
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(Self.magic, Field.magic)
-        out.store(rawOption, Field.option)
-        out.store(type.rawValue, Field.type)
-        out.store(UInt32(dataByteCount), Field.length)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.magic] = Self.magic
+        out[Field.option] = rawOption
+        out[Field.type] = type.rawValue
+        out[Field.length] = UInt32(dataByteCount)
     }
 }
 
@@ -104,15 +106,15 @@ package enum NBDInformation: Equatable, Sendable {
         }
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(2)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(2, of: bytes)
         guard let type = NBDInfoType(rawValue: bytes[BE16(offset: 0)]) else {
-            throw .unknownValue(field: "information type", value: UInt64(bytes[BE16(offset: 0)]))
+            throw .badValue(field: "information type", found: UInt64(bytes[BE16(offset: 0)]), expected: "a known one")
         }
-        let textCount = bytes.byteCount - 2
+        let textCount = bytes.count - 2
         switch type {
         case .export:
-            try bytes.require(12)
+            try LayoutError.require(12, of: bytes)
             self = .export(
                 sizeBytes: bytes[BE64(offset: 2)], flags: NBDTransmissionFlags(rawValue: bytes[BE16(offset: 10)]))
         case .name:
@@ -120,24 +122,24 @@ package enum NBDInformation: Equatable, Sendable {
         case .description:
             self = .description(try NBDString.decode(bytes, at: 2, count: textCount, field: "description"))
         case .blockSize:
-            try bytes.require(14)
+            try LayoutError.require(14, of: bytes)
             self = .blockSize(
                 minimum: bytes[BE32(offset: 2)], preferred: bytes[BE32(offset: 6)], maximum: bytes[BE32(offset: 10)])
         }
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(type.rawValue, BE16(offset: 0))
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[BE16(offset: 0)] = type.rawValue
         switch self {
         case .export(let sizeBytes, let flags):
-            out.store(sizeBytes, BE64(offset: 2))
-            out.store(flags.rawValue, BE16(offset: 10))
+            out[BE64(offset: 2)] = sizeBytes
+            out[BE16(offset: 10)] = flags.rawValue
         case .name(let text), .description(let text):
-            out.store(text: text, at: 2)
+            out.setText(text, at: 2)
         case .blockSize(let minimum, let preferred, let maximum):
-            out.store(minimum, BE32(offset: 2))
-            out.store(preferred, BE32(offset: 6))
-            out.store(maximum, BE32(offset: 10))
+            out[BE32(offset: 2)] = minimum
+            out[BE32(offset: 6)] = preferred
+            out[BE32(offset: 10)] = maximum
         }
     }
 }
@@ -152,23 +154,23 @@ package struct NBDServerEntry: Equatable, Sendable {
         self.description = description
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(4)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(4, of: bytes)
         let nameCount = Int(bytes[BE32(offset: 0)])
-        guard nameCount <= bytes.byteCount - 4 else {
-            throw .tooLong(field: "export name", length: nameCount, max: bytes.byteCount - 4)
+        guard nameCount <= bytes.count - 4 else {
+            throw .badLength(of: "export name", found: nameCount, expected: "at most \(bytes.count - 4)")
         }
         name = try NBDString.decode(bytes, at: 4, count: nameCount, field: "export name")
         description = try NBDString.decode(
-            bytes, at: 4 + nameCount, count: bytes.byteCount - 4 - nameCount, field: "description")
+            bytes, at: 4 + nameCount, count: bytes.count - 4 - nameCount, field: "description")
     }
 
     package var byteCount: Int { 4 + name.utf8.count + description.utf8.count }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(UInt32(name.utf8.count), BE32(offset: 0))
-        out.store(text: name, at: 4)
-        out.store(text: description, at: 4 + name.utf8.count)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[BE32(offset: 0)] = UInt32(name.utf8.count)
+        out.setText(name, at: 4)
+        out.setText(description, at: 4 + name.utf8.count)
     }
 }
 
@@ -182,17 +184,17 @@ package struct NBDMetaContextEntry: Equatable, Sendable {
         self.name = name
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(4)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(4, of: bytes)
         id = bytes[BE32(offset: 0)]
-        name = try NBDString.decode(bytes, at: 4, count: bytes.byteCount - 4, field: "context name")
+        name = try NBDString.decode(bytes, at: 4, count: bytes.count - 4, field: "context name")
     }
 
     package var byteCount: Int { 4 + name.utf8.count }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(id, BE32(offset: 0))
-        out.store(text: name, at: 4)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[BE32(offset: 0)] = id
+        out.setText(name, at: 4)
     }
 }
 
@@ -206,7 +208,7 @@ package struct NBDErrorText: Equatable, Sendable {
 
     package var byteCount: Int { text.utf8.count }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(text: text, at: 0)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out.setText(text, at: 0)
     }
 }

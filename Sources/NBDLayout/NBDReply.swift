@@ -1,3 +1,5 @@
+package import LayoutKit
+
 /// A reply without structure; the data of a successful read follow. Spec: NBD protocol, "Simple reply message".
 ///
 /// | offset | size | meaning |
@@ -5,7 +7,7 @@
 /// | 0 | 4 | magic |
 /// | 4 | 4 | error, 0 for success |
 /// | 8 | 8 | handle of the request |
-package struct NBDSimpleReply: Equatable, Sendable {
+package struct NBDSimpleReply: FixedLayout, Equatable, Sendable {
     package static let byteCount = 16
     package static let magic: UInt32 = 0x6744_6698
 
@@ -24,8 +26,8 @@ package struct NBDSimpleReply: Equatable, Sendable {
         self.handle = handle
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         guard bytes[Field.magic] == Self.magic else {
             throw .badMagic(found: UInt64(bytes[Field.magic]), expected: UInt64(Self.magic))
         }
@@ -35,15 +37,15 @@ package struct NBDSimpleReply: Equatable, Sendable {
         } else if let code = NBDErrorCode(rawValue: raw) {
             error = code
         } else {
-            throw .unknownValue(field: "error", value: UInt64(raw))
+            throw .badValue(field: "error", found: UInt64(raw), expected: "a known one")
         }
         handle = bytes[Field.handle]
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(Self.magic, Field.magic)
-        out.store(error?.rawValue ?? 0, Field.error)
-        out.store(handle, Field.handle)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.magic] = Self.magic
+        out[Field.error] = error?.rawValue ?? 0
+        out[Field.handle] = handle
     }
 }
 
@@ -66,7 +68,7 @@ package enum NBDChunkType: UInt16, Sendable, CaseIterable {
 /// | 6 | 2 | type |
 /// | 8 | 8 | handle of the request |
 /// | 16 | 4 | length of the payload |
-package struct NBDChunkHeader: Equatable, Sendable {
+package struct NBDChunkHeader: FixedLayout, Equatable, Sendable {
     package static let byteCount = 20
     package static let magic: UInt32 = 0x668e_33ef
     private static let doneFlag: UInt16 = 1
@@ -91,13 +93,13 @@ package struct NBDChunkHeader: Equatable, Sendable {
         self.payloadByteCount = payloadByteCount
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         guard bytes[Field.magic] == Self.magic else {
             throw .badMagic(found: UInt64(bytes[Field.magic]), expected: UInt64(Self.magic))
         }
         guard let type = NBDChunkType(rawValue: bytes[Field.type]) else {
-            throw .unknownValue(field: "chunk type", value: UInt64(bytes[Field.type]))
+            throw .badValue(field: "chunk type", found: UInt64(bytes[Field.type]), expected: "a known one")
         }
         self.type = type
         isLast = bytes[Field.flags] & Self.doneFlag != 0
@@ -105,12 +107,12 @@ package struct NBDChunkHeader: Equatable, Sendable {
         payloadByteCount = Int(bytes[Field.length])
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(Self.magic, Field.magic)
-        out.store(isLast ? Self.doneFlag : 0, Field.flags)
-        out.store(type.rawValue, Field.type)
-        out.store(handle, Field.handle)
-        out.store(UInt32(payloadByteCount), Field.length)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.magic] = Self.magic
+        out[Field.flags] = isLast ? Self.doneFlag : 0
+        out[Field.type] = type.rawValue
+        out[Field.handle] = handle
+        out[Field.length] = UInt32(payloadByteCount)
     }
 }
 
@@ -132,10 +134,10 @@ package struct NBDDataChunk: Equatable, Sendable {
         self.dataByteCount = dataByteCount
     }
 
-    package func encode(into out: inout MutableRawSpan) {
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
         NBDChunkHeader(isLast: isLast, type: .offsetData, handle: handle, payloadByteCount: 8 + dataByteCount)
-            .encode(into: &out)
-        out.store(offset, BE64(offset: NBDChunkHeader.byteCount))
+            .encode(into: out)
+        out[BE64(offset: NBDChunkHeader.byteCount)] = offset
     }
 }
 
@@ -155,10 +157,10 @@ package struct NBDHoleChunk: Equatable, Sendable {
         self.holeByteCount = holeByteCount
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        NBDChunkHeader(isLast: isLast, type: .offsetHole, handle: handle, payloadByteCount: 12).encode(into: &out)
-        out.store(offset, BE64(offset: NBDChunkHeader.byteCount))
-        out.store(holeByteCount, BE32(offset: NBDChunkHeader.byteCount + 8))
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        NBDChunkHeader(isLast: isLast, type: .offsetHole, handle: handle, payloadByteCount: 12).encode(into: out)
+        out[BE64(offset: NBDChunkHeader.byteCount)] = offset
+        out[BE32(offset: NBDChunkHeader.byteCount + 8)] = holeByteCount
     }
 }
 
@@ -187,15 +189,15 @@ package struct NBDErrorChunk: Equatable, Sendable {
 
     package var byteCount: Int { NBDChunkHeader.byteCount + payloadByteCount }
 
-    package func encode(into out: inout MutableRawSpan) {
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
         let type: NBDChunkType = offset == nil ? .error : .errorOffset
         NBDChunkHeader(isLast: isLast, type: type, handle: handle, payloadByteCount: payloadByteCount)
-            .encode(into: &out)
-        out.store(error.rawValue, BE32(offset: NBDChunkHeader.byteCount))
-        out.store(UInt16(text.utf8.count), BE16(offset: NBDChunkHeader.byteCount + 4))
-        out.store(text: text, at: NBDChunkHeader.byteCount + 6)
+            .encode(into: out)
+        out[BE32(offset: NBDChunkHeader.byteCount)] = error.rawValue
+        out[BE16(offset: NBDChunkHeader.byteCount + 4)] = UInt16(text.utf8.count)
+        out.setText(text, at: NBDChunkHeader.byteCount + 6)
         if let offset {
-            out.store(offset, BE64(offset: NBDChunkHeader.byteCount + 6 + text.utf8.count))
+            out[BE64(offset: NBDChunkHeader.byteCount + 6 + text.utf8.count)] = offset
         }
     }
 }
@@ -247,14 +249,14 @@ package struct NBDBlockStatusChunk: Equatable, Sendable {
 
     package var byteCount: Int { NBDChunkHeader.byteCount + payloadByteCount }
 
-    package func encode(into out: inout MutableRawSpan) {
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
         NBDChunkHeader(isLast: isLast, type: .blockStatus, handle: handle, payloadByteCount: payloadByteCount)
-            .encode(into: &out)
-        out.store(contextID, BE32(offset: NBDChunkHeader.byteCount))
+            .encode(into: out)
+        out[BE32(offset: NBDChunkHeader.byteCount)] = contextID
         var position = NBDChunkHeader.byteCount + 4
         for extent in extents {
-            out.store(extent.length, BE32(offset: position))
-            out.store(extent.status.rawValue, BE32(offset: position + 4))
+            out[BE32(offset: position)] = extent.length
+            out[BE32(offset: position + 4)] = extent.status.rawValue
             position += NBDExtent.byteCount
         }
     }

@@ -1,3 +1,5 @@
+package import LayoutKit
+
 /// What a client may ask for during transmission. Spec: NBD protocol, "Request types".
 package enum NBDCommand: UInt16, Sendable, CaseIterable {
     case read = 0
@@ -40,7 +42,7 @@ package struct NBDCommandFlags: OptionSet, Sendable {
 /// | 8 | 8 | handle, returned in the reply |
 /// | 16 | 8 | offset in bytes |
 /// | 24 | 4 | length in bytes |
-package struct NBDRequest: Equatable, Sendable {
+package struct NBDRequest: FixedLayout, Equatable, Sendable {
     package static let byteCount = 28
     package static let magic: UInt32 = 0x2560_9513
     /// The largest payload that a server must not take for an attack; we take no larger one.
@@ -71,8 +73,8 @@ package struct NBDRequest: Equatable, Sendable {
         self.length = length
     }
 
-    package init(decoding bytes: RawSpan) throws(NBDLayoutError) {
-        try bytes.require(Self.byteCount)
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(LayoutError) {
+        try LayoutError.require(Self.byteCount, of: bytes)
         guard bytes[Field.magic] == Self.magic else {
             throw .badMagic(found: UInt64(bytes[Field.magic]), expected: UInt64(Self.magic))
         }
@@ -83,12 +85,12 @@ package struct NBDRequest: Equatable, Sendable {
         length = bytes[Field.length]
     }
 
-    package func encode(into out: inout MutableRawSpan) {
-        out.store(Self.magic, Field.magic)
-        out.store(flags.rawValue, Field.flags)
-        out.store(rawCommand, Field.command)
-        out.store(handle, Field.handle)
-        out.store(offset, Field.offset)
-        out.store(length, Field.length)
+    package func encode(into out: UnsafeMutableRawBufferPointer) {
+        out[Field.magic] = Self.magic
+        out[Field.flags] = flags.rawValue
+        out[Field.command] = rawCommand
+        out[Field.handle] = handle
+        out[Field.offset] = offset
+        out[Field.length] = length
     }
 }

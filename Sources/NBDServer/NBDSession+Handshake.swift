@@ -9,7 +9,7 @@ extension NBDSession {
         guard staging.count >= NBDClientFlags.byteCount else { return false }
         let flags: NBDClientFlags
         do {
-            flags = try NBDClientFlags(decoding: staging.bytes.bytes)
+            flags = try NBDClientFlags(decoding: staging.bytes)
         } catch {
             preconditionFailure("four bytes were there: \(error)")
         }
@@ -31,7 +31,7 @@ extension NBDSession {
         }
         let header: NBDOptionHeader
         do {
-            header = try NBDOptionHeader(decoding: staging.bytes.bytes)
+            header = try NBDOptionHeader(decoding: staging.bytes)
         } catch {
             violation("bad option: \(error)", into: &actions)
             return false
@@ -44,13 +44,13 @@ extension NBDSession {
             return false
         }
         let data = UnsafeRawBufferPointer(rebasing: staging.bytes[NBDOptionHeader.byteCount..<total])
-        answer(header, data.bytes, into: &actions)
+        answer(header, data, into: &actions)
         // Closing or draining has dropped the bytes already.
         if phase == .haggling || phase == .transmission { staging.drop(total) }
         return true
     }
 
-    private func answer(_ header: NBDOptionHeader, _ data: RawSpan, into actions: inout [NBDAction]) {
+    private func answer(_ header: NBDOptionHeader, _ data: UnsafeRawBufferPointer, into actions: inout [NBDAction]) {
         let option = NBDOptionCode(rawValue: header.rawOption)
         // A client without fixed newstyle understands no reply to an option.
         guard clientFlags.contains(.fixedNewstyle) || option == .exportName else {
@@ -86,8 +86,8 @@ extension NBDSession {
         }
     }
 
-    private func requireNoData(_ option: NBDOptionCode, _ data: RawSpan) -> Bool {
-        guard data.byteCount > 0 else { return true }
+    private func requireNoData(_ option: NBDOptionCode, _ data: UnsafeRawBufferPointer) -> Bool {
+        guard data.count > 0 else { return true }
         reply(option, .errorInvalid, text: "this option carries no data")
         return false
     }
@@ -95,7 +95,7 @@ extension NBDSession {
     // MARK: Choosing an export
 
     /// `NBD_OPT_EXPORT_NAME`: no error reply exists, the refused client is dropped.
-    private func chooseExportByName(_ data: RawSpan, into actions: inout [NBDAction]) {
+    private func chooseExportByName(_ data: UnsafeRawBufferPointer, into actions: inout [NBDAction]) {
         let name: String
         do {
             name = try NBDExportNameRequest(decoding: data).exportName
@@ -110,7 +110,7 @@ extension NBDSession {
                 NBDExportNameReply(
                     sizeBytes: export.sizeBytes,
                     flags: export.transmissionFlags(structuredReplies: usesStructuredReplies)
-                ).encode(into: &$0)
+                ).encode(into: $0)
             }
             begin(export, askedFor: name, into: &actions)
         case .unknown:
@@ -123,7 +123,7 @@ extension NBDSession {
     }
 
     /// `NBD_OPT_INFO` and `NBD_OPT_GO`.
-    private func describeExport(_ option: NBDOptionCode, _ data: RawSpan, into actions: inout [NBDAction]) {
+    private func describeExport(_ option: NBDOptionCode, _ data: UnsafeRawBufferPointer, into actions: inout [NBDAction]) {
         let request: NBDInfoRequest
         do {
             request = try NBDInfoRequest(decoding: data)
@@ -169,7 +169,7 @@ extension NBDSession {
     private func listExports() {
         for export in directory.nbdExports {
             let entry = NBDServerEntry(name: export.name, description: export.description)
-            reply(NBDOptionCode.list.rawValue, .server, count: entry.byteCount) { entry.encode(into: &$0) }
+            reply(NBDOptionCode.list.rawValue, .server, count: entry.byteCount) { entry.encode(into: $0) }
         }
         reply(.list, .acknowledge)
     }
@@ -178,7 +178,7 @@ extension NBDSession {
 
     private static let allocationContext = "base:allocation"
 
-    private func listMetaContexts(_ data: RawSpan) {
+    private func listMetaContexts(_ data: UnsafeRawBufferPointer) {
         guard let request = metaContextRequest(.listMetaContext, data) else { return }
         let matches =
             request.queries.isEmpty || request.queries.contains { $0 == "base:" || $0 == Self.allocationContext }
@@ -186,7 +186,7 @@ extension NBDSession {
         reply(.listMetaContext, .acknowledge)
     }
 
-    private func setMetaContexts(_ data: RawSpan) {
+    private func setMetaContexts(_ data: UnsafeRawBufferPointer) {
         // Replaces what was chosen before, also when it fails.
         metaContextExportName = nil
         guard usesStructuredReplies else {
@@ -202,7 +202,7 @@ extension NBDSession {
     }
 
     /// The decoded request, or nil after an error reply.
-    private func metaContextRequest(_ option: NBDOptionCode, _ data: RawSpan) -> NBDMetaContextRequest? {
+    private func metaContextRequest(_ option: NBDOptionCode, _ data: UnsafeRawBufferPointer) -> NBDMetaContextRequest? {
         let request: NBDMetaContextRequest
         do {
             request = try NBDMetaContextRequest(decoding: data)
@@ -224,11 +224,11 @@ extension NBDSession {
     // MARK: Replies
 
     private func send(_ option: NBDOptionCode, _ information: NBDInformation) {
-        reply(option.rawValue, .info, count: information.byteCount) { information.encode(into: &$0) }
+        reply(option.rawValue, .info, count: information.byteCount) { information.encode(into: $0) }
     }
 
     private func send(_ option: NBDOptionCode, _ entry: NBDMetaContextEntry) {
-        reply(option.rawValue, .metaContext, count: entry.byteCount) { entry.encode(into: &$0) }
+        reply(option.rawValue, .metaContext, count: entry.byteCount) { entry.encode(into: $0) }
     }
 
     private func reply(_ option: NBDOptionCode, _ type: NBDOptionReplyType, text: String = "") {
@@ -237,14 +237,14 @@ extension NBDSession {
 
     private func reply(_ rawOption: UInt32, _ type: NBDOptionReplyType, text: String) {
         let text = NBDErrorText(text)
-        reply(rawOption, type, count: text.byteCount) { text.encode(into: &$0) }
+        reply(rawOption, type, count: text.byteCount) { text.encode(into: $0) }
     }
 
     private func reply(
-        _ rawOption: UInt32, _ type: NBDOptionReplyType, count: Int, _ encode: (inout MutableRawSpan) -> Void
+        _ rawOption: UInt32, _ type: NBDOptionReplyType, count: Int, _ encode: (UnsafeMutableRawBufferPointer) -> Void
     ) {
         append(NBDOptionReplyHeader.byteCount) {
-            NBDOptionReplyHeader(option: rawOption, type: type, dataByteCount: count).encode(into: &$0)
+            NBDOptionReplyHeader(option: rawOption, type: type, dataByteCount: count).encode(into: $0)
         }
         append(count, encode)
     }

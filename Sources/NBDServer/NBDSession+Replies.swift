@@ -51,11 +51,11 @@ extension NBDSession {
             append(NBDDataChunk.byteCount) {
                 NBDDataChunk(
                     isLast: true, handle: request.handle, offset: request.offset, dataByteCount: payload.count
-                ).encode(into: &$0)
+                ).encode(into: $0)
             }
         } else {
             append(NBDSimpleReply.byteCount) {
-                NBDSimpleReply(error: nil, handle: request.handle).encode(into: &$0)
+                NBDSimpleReply(error: nil, handle: request.handle).encode(into: $0)
             }
         }
         output.append(payload)
@@ -64,17 +64,17 @@ extension NBDSession {
     func sendStatus(_ handle: UInt64, _ extents: [NBDExtent]) {
         let chunk = NBDBlockStatusChunk(
             isLast: true, handle: handle, contextID: Self.metaContextID, extents: extents)
-        append(chunk.byteCount) { chunk.encode(into: &$0) }
+        append(chunk.byteCount) { chunk.encode(into: $0) }
     }
 
     /// Success without data.
     func succeed(_ handle: UInt64) {
         if usesStructuredReplies {
             append(NBDChunkHeader.byteCount) {
-                NBDChunkHeader(isLast: true, type: .none, handle: handle, payloadByteCount: 0).encode(into: &$0)
+                NBDChunkHeader(isLast: true, type: .none, handle: handle, payloadByteCount: 0).encode(into: $0)
             }
         } else {
-            append(NBDSimpleReply.byteCount) { NBDSimpleReply(error: nil, handle: handle).encode(into: &$0) }
+            append(NBDSimpleReply.byteCount) { NBDSimpleReply(error: nil, handle: handle).encode(into: $0) }
         }
     }
 
@@ -86,9 +86,9 @@ extension NBDSession {
     private func fail(_ handle: UInt64, _ error: NBDErrorCode, _ text: String) {
         if usesStructuredReplies {
             let chunk = NBDErrorChunk(isLast: true, handle: handle, error: error, text: text)
-            append(chunk.byteCount) { chunk.encode(into: &$0) }
+            append(chunk.byteCount) { chunk.encode(into: $0) }
         } else {
-            append(NBDSimpleReply.byteCount) { NBDSimpleReply(error: error, handle: handle).encode(into: &$0) }
+            append(NBDSimpleReply.byteCount) { NBDSimpleReply(error: error, handle: handle).encode(into: $0) }
         }
     }
 }

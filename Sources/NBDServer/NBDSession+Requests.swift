@@ -45,7 +45,7 @@ extension NBDSession {
         guard staging.count >= NBDRequest.byteCount else { return false }
         let request: NBDRequest
         do {
-            request = try NBDRequest(decoding: staging.bytes.bytes)
+            request = try NBDRequest(decoding: staging.bytes)
         } catch {
             violation("bad request: \(error)", into: &actions)
             return false

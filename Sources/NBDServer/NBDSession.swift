@@ -118,7 +118,7 @@ package final class NBDSession {
         precondition(phase == .created, "session started in \(phase)")
         phase = .greeted
         handshakeDeadline = now + limits.handshakeTimeout
-        append(NBDGreeting.byteCount) { NBDGreeting(flags: [.fixedNewstyle, .noZeroes]).encode(into: &$0) }
+        append(NBDGreeting.byteCount) { NBDGreeting(flags: [.fixedNewstyle, .noZeroes]).encode(into: $0) }
     }
 
     /// Begins with transmission: for a client that was told about the export otherwise, such as the kernel's nbd
@@ -283,10 +283,7 @@ package final class NBDSession {
     }
 
     /// Appends `count` zeroed bytes to the output and lets `encode` fill them.
-    func append(_ count: Int, _ encode: (inout MutableRawSpan) -> Void) {
-        output.append(count: count) { bytes in
-            var span = bytes.mutableBytes
-            encode(&span)
-        }
+    func append(_ count: Int, _ encode: (UnsafeMutableRawBufferPointer) -> Void) {
+        output.append(count: count, encode)
     }
 }

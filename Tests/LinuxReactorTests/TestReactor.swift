@@ -9,8 +9,13 @@ final class TestReactor: Sendable {
     let reactor: Reactor
     private static let deadline = Duration.seconds(30)
 
-    init(_ backend: Reactor.Backend, workerCount: Int = 2, owner: (any ReactorOwner)? = nil) throws {
-        reactor = try Reactor(options: .init(backend: backend, name: "test", workerCount: workerCount))
+    init(
+        _ backend: Reactor.Backend, workerCount: Int = 2, ringEntryCount: Int = 512,
+        owner: (any ReactorOwner)? = nil
+    ) throws {
+        var options = Reactor.Options(backend: backend, name: "test", workerCount: workerCount)
+        options.ringEntryCount = ringEntryCount
+        reactor = try Reactor(options: options)
         reactor.owner = owner
         try reactor.start()
     }

@@ -1,3 +1,4 @@
+import LayoutKit
 import NBDLayout
 import Testing
 
@@ -15,24 +16,24 @@ func bytes(_ hex: String) -> [UInt8] {
 }
 
 /// What `encode` writes into `count` zeroed bytes.
-func encoded(_ count: Int, _ encode: (inout MutableRawSpan) -> Void) -> [UInt8] {
+func encoded(_ count: Int, _ encode: (UnsafeMutableRawBufferPointer) -> Void) -> [UInt8] {
     var result = [UInt8](repeating: 0, count: count)
-    result.withUnsafeMutableBytes {
-        var span = $0.mutableBytes
-        encode(&span)
-    }
+    result.withUnsafeMutableBytes { encode($0) }
     return result
 }
 
 /// Decodes `input`, which stands alone in memory, so that a sanitizer sees an access outside.
 func decoding<Value>(
-    _ input: [UInt8], _ decode: (RawSpan) throws(NBDLayoutError) -> Value
-) throws(NBDLayoutError) -> Value {
-    try decode(input.span.bytes)
+    _ input: [UInt8], _ decode: (UnsafeRawBufferPointer) throws(LayoutError) -> Value
+) throws(LayoutError) -> Value {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: input.count, alignment: 1)
+    defer { copy.deallocate() }
+    copy.copyBytes(from: input)
+    return try decode(UnsafeRawBufferPointer(copy))
 }
 
 /// Expects that `decode` takes `input`, but no prefix of it that is shorter by one byte.
-func expectNeedsAll<Value>(_ input: [UInt8], _ decode: (RawSpan) throws(NBDLayoutError) -> Value) {
+func expectNeedsAll<Value>(_ input: [UInt8], _ decode: (UnsafeRawBufferPointer) throws(LayoutError) -> Value) {
     #expect(throws: Never.self) { try decoding(input, decode) }
-    #expect(throws: NBDLayoutError.self) { try decoding(Array(input.dropLast()), decode) }
+    #expect(throws: LayoutError.self) { try decoding(Array(input.dropLast()), decode) }
 }

@@ -1,4 +1,5 @@
 import EngineKit
+import LayoutKit
 import NBDLayout
 import NBDServer
 import Testing
@@ -44,10 +45,10 @@ final class Conversation {
         if structured { conversation.option(.structuredReply) }
         if blockStatus {
             let request = NBDMetaContextRequest(exportName: export.name, queries: ["base:allocation"])
-            conversation.option(.setMetaContext, encoded(request.byteCount) { request.encode(into: &$0) })
+            conversation.option(.setMetaContext, encoded(request.byteCount) { request.encode(into: $0) })
         }
         let go = NBDInfoRequest(exportName: export.name, information: [.blockSize])
-        conversation.option(.go, encoded(go.byteCount) { go.encode(into: &$0) })
+        conversation.option(.go, encoded(go.byteCount) { go.encode(into: $0) })
         _ = conversation.takeOutput()
         conversation.actions.removeAll()
         return conversation
@@ -56,7 +57,7 @@ final class Conversation {
     func greet(flags: NBDClientFlags = [.fixedNewstyle, .noZeroes]) {
         session.start(now: .zero)
         _ = takeOutput()
-        send(encoded(NBDClientFlags.byteCount) { flags.encode(into: &$0) })
+        send(encoded(NBDClientFlags.byteCount) { flags.encode(into: $0) })
     }
 
     func option(_ code: NBDOptionCode, _ data: [UInt8] = []) {
@@ -65,7 +66,7 @@ final class Conversation {
 
     func option(_ code: UInt32, _ data: [UInt8] = []) {
         let header = NBDOptionHeader(option: code, dataByteCount: data.count)
-        send(encoded(NBDOptionHeader.byteCount) { header.encode(into: &$0) } + data)
+        send(encoded(NBDOptionHeader.byteCount) { header.encode(into: $0) } + data)
     }
 
     func request(
@@ -73,7 +74,7 @@ final class Conversation {
         payload: [UInt8] = []
     ) {
         let request = NBDRequest(command: command, flags: flags, handle: handle, offset: offset, length: length)
-        send(encoded(NBDRequest.byteCount) { request.encode(into: &$0) } + payload)
+        send(encoded(NBDRequest.byteCount) { request.encode(into: $0) } + payload)
     }
 
     /// Sends through as many windows as it takes; returns how many bytes found one.
@@ -133,12 +134,9 @@ final class Conversation {
     }
 }
 
-func encoded(_ count: Int, _ encode: (inout MutableRawSpan) -> Void) -> [UInt8] {
+func encoded(_ count: Int, _ encode: (UnsafeMutableRawBufferPointer) -> Void) -> [UInt8] {
     var result = [UInt8](repeating: 0, count: count)
-    result.withUnsafeMutableBytes {
-        var span = $0.mutableBytes
-        encode(&span)
-    }
+    result.withUnsafeMutableBytes { encode($0) }
     return result
 }
 
@@ -148,7 +146,10 @@ func pattern(_ count: Int, seed: UInt8 = 1) -> [UInt8] {
 }
 
 func decoding<Value>(
-    _ input: [UInt8], _ decode: (RawSpan) throws(NBDLayoutError) -> Value
-) throws(NBDLayoutError) -> Value {
-    try decode(input.span.bytes)
+    _ input: [UInt8], _ decode: (UnsafeRawBufferPointer) throws(LayoutError) -> Value
+) throws(LayoutError) -> Value {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: input.count, alignment: 1)
+    defer { copy.deallocate() }
+    copy.copyBytes(from: input)
+    return try decode(UnsafeRawBufferPointer(copy))
 }

@@ -153,7 +153,7 @@ import Testing
                     handle: random.next(), offset: random.next(below: 4) * 300_000, length: 0)
                 request.rawCommand = UInt16(random.next(below: 9))
                 request.length = UInt32(random.next(below: 40) * 512)
-                input += encoded(NBDRequest.byteCount) { request.encode(into: &$0) }
+                input += encoded(NBDRequest.byteCount) { request.encode(into: $0) }
                 if request.rawCommand == 1 { input += [UInt8](repeating: 1, count: Int(request.length)) }
             }
             for _ in 0..<random.next(below: 8) {

@@ -29,7 +29,7 @@ import Testing
         let go = NBDInfoRequest(exportName: "r0", information: [])
         let header = NBDOptionHeader(option: NBDOptionCode.go.rawValue, dataByteCount: go.byteCount)
         conversation.send(
-            [0, 0, 0, 3] + encoded(16) { header.encode(into: &$0) } + encoded(go.byteCount) { go.encode(into: &$0) },
+            [0, 0, 0, 3] + encoded(16) { header.encode(into: $0) } + encoded(go.byteCount) { go.encode(into: $0) },
             pieces: 1)
         #expect(try conversation.takeOptionReplies().last?.header.type == .acknowledge)
     }
@@ -40,7 +40,7 @@ import Testing
         conversation.greet()
         conversation.option(.structuredReply)
         let request = NBDInfoRequest(exportName: "r0", information: [.name, .description, .blockSize])
-        conversation.option(.go, encoded(request.byteCount) { request.encode(into: &$0) })
+        conversation.option(.go, encoded(request.byteCount) { request.encode(into: $0) })
         let replies = try conversation.takeOptionReplies()
         #expect(replies.map(\.header.type) == [.acknowledge, .info, .info, .info, .info, .acknowledge])
         let information = try replies.filter { $0.header.type == .info }.map {
@@ -169,7 +169,7 @@ import Testing
         conversation.option(77, [UInt8](repeating: 9, count: NBDOptionHeader.dataByteCountMax))
         #expect(try conversation.takeOptionReplies().map(\.header.type) == [.errorUnsupported])
         let header = NBDOptionHeader(option: 77, dataByteCount: NBDOptionHeader.dataByteCountMax + 1)
-        conversation.send(encoded(NBDOptionHeader.byteCount) { header.encode(into: &$0) })
+        conversation.send(encoded(NBDOptionHeader.byteCount) { header.encode(into: $0) })
         #expect(conversation.closeReason == .protocolViolation)
     }
 
@@ -188,14 +188,14 @@ import Testing
         let conversation = Conversation()
         conversation.greet()
         let request = NBDMetaContextRequest(exportName: "r0", queries: ["x-other:foo", "base:allocation"])
-        let data = encoded(request.byteCount) { request.encode(into: &$0) }
+        let data = encoded(request.byteCount) { request.encode(into: $0) }
         conversation.option(.setMetaContext, data)
         #expect(try conversation.takeOptionReplies().map(\.header.type) == [.errorInvalid])
         conversation.option(.structuredReply)
         conversation.option(.setMetaContext, data)
         #expect(try conversation.takeOptionReplies().map(\.header.type) == [.acknowledge, .metaContext, .acknowledge])
         let list = NBDMetaContextRequest(exportName: "r0", queries: [])
-        conversation.option(.listMetaContext, encoded(list.byteCount) { list.encode(into: &$0) })
+        conversation.option(.listMetaContext, encoded(list.byteCount) { list.encode(into: $0) })
         let replies = try conversation.takeOptionReplies()
         #expect(try decoding(replies[0].data, NBDMetaContextEntry.init(decoding:)).name == "base:allocation")
     }
@@ -207,7 +207,7 @@ import Testing
         conversation.greet()
         conversation.option(.structuredReply)
         let request = NBDMetaContextRequest(exportName: "r1", queries: ["base:allocation"])
-        conversation.option(.setMetaContext, encoded(request.byteCount) { request.encode(into: &$0) })
+        conversation.option(.setMetaContext, encoded(request.byteCount) { request.encode(into: $0) })
         conversation.option(.go, [0, 0, 0, 2, 0x72, 0x30, 0, 0])
         _ = conversation.takeOutput()
         conversation.request(.blockStatus, length: 4096)

@@ -17,6 +17,8 @@ static const uint32_t YOKE_EPOLL_ERROR = EPOLLERR;
 static const uint32_t YOKE_EPOLL_HANG_UP = EPOLLHUP;
 static const uint32_t YOKE_EPOLL_PEER_HANG_UP = EPOLLRDHUP;
 static const uint32_t YOKE_EPOLL_EDGE = EPOLLET;
+/// Both directions, and the end of the peer's. Errors are reported unasked.
+static const uint32_t YOKE_POLL_ALL = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
 
 static inline int yoke_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 

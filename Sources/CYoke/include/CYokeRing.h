@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-static const unsigned YOKE_CQE_MORE = IORING_CQE_F_MORE;
+/// The request of this completion goes on (a multishot poll).
+static const unsigned YOKE_RING_MORE = IORING_CQE_F_MORE;
 
 /// Makes a ring for one thread, with the cheapest way to run completions that the kernel offers: on entry only (6.1),
 /// without interrupts (5.19), or plainly. Returns 0 or a negative error number.
@@ -37,7 +38,6 @@ static inline int yoke_ring_create(struct io_uring *ring, unsigned entries) {
     return error;
 }
 
-static inline unsigned yoke_ring_submission_entries(const struct io_uring *ring) { return ring->sq.ring_entries; }
 static inline unsigned yoke_ring_completion_entries(const struct io_uring *ring) { return ring->cq.ring_entries; }
 
 /// Submits all and waits for one completion for at most `nanoseconds` (negative: without limit; 0: does not wait, but
@@ -89,7 +89,13 @@ static inline void yoke_ring_prepare_allocate(
     entry->user_data = cookie;
 }
 
+/// Reports every edge until it is cancelled.
 static inline void yoke_ring_prepare_poll(struct io_uring_sqe *entry, int fd, unsigned events, uint64_t cookie) {
     io_uring_prep_poll_multishot(entry, fd, events);
+    entry->user_data = cookie;
+}
+
+static inline void yoke_ring_prepare_poll_removal(struct io_uring_sqe *entry, uint64_t polled, uint64_t cookie) {
+    io_uring_prep_poll_remove(entry, polled);
     entry->user_data = cookie;
 }
