@@ -10,6 +10,13 @@ package struct InterfaceAddress: Hashable, Sendable {
     /// Leading one bits of the network mask.
     package var prefixLength: Int
     package var isLoopback: Bool
+
+    package init(interface: String, address: SocketAddress, prefixLength: Int, isLoopback: Bool) {
+        self.interface = interface
+        self.address = address
+        self.prefixLength = prefixLength
+        self.isLoopback = isLoopback
+    }
 }
 
 /// What the daemon asks about the machine it runs on.

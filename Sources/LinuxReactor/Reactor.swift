@@ -265,6 +265,10 @@ extension Reactor {
         }
         if event.events & YOKE_EPOLL_IN != 0 { source.isReadable = true }
         if event.events & YOKE_EPOLL_OUT != 0 { source.isWritable = true }
+        if source.isWritable && source.isAwaitingOutput {
+            source.isAwaitingOutput = false
+            if ring == nil { epoll.setOutput(false, source.descriptor, event.cookie) }
+        }
         queueIfReady(source)
     }
 
@@ -373,6 +377,19 @@ extension Reactor {
         }
     }
 
+    /// Has the kernel report once that the source has room to write.
+    func awaitOutput(_ source: ReadinessSource) {
+        source.isWritable = false
+        guard !source.isAwaitingOutput else { return }
+        source.isAwaitingOutput = true
+        let cookie = readiness.cookie(of: source)
+        if let ring {
+            ring.addOutputPoll(source.descriptor, cookie)
+        } else {
+            epoll.setOutput(true, source.descriptor, cookie)
+        }
+    }
+
     /// Stops watching; the descriptor, which the caller closes.
     @discardableResult
     func removeSource(_ source: ReadinessSource) -> Int32 {
@@ -380,6 +397,7 @@ extension Reactor {
         guard let cookie else { return descriptor }
         if let ring {
             ring.removePoll(cookie)
+            if source.isAwaitingOutput { ring.removePoll(cookie.output) }
         } else {
             epoll.remove(descriptor)
         }

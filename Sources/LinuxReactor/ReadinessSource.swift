@@ -1,15 +1,18 @@
 /// A descriptor that the reactor watches for readiness.
 ///
-/// The kernel reports edges; the source remembers them as levels (`isReadable`, `isWritable`) until a call on the
-/// descriptor says that it would block. So pausing and arming cost no system call, and what a handler left unread is
-/// offered again in the next round.
+/// The kernel reports edges of input; the source remembers them as a level (`isReadable`) until a call on the descriptor
+/// says that it would block. So pausing costs no system call, and what a handler left unread is offered again in the
+/// next round. Room to write is asked for only when it is wanted: a Unix socket reports it each time the peer reads, and
+/// an eventfd each time it is read, which would cost a round each.
 package class ReadinessSource {
     /// -1 after ``ReadinessTable/remove(_:)``.
     fileprivate(set) final var descriptor: Int32
     /// Bytes (or a connection) may wait.
     final var isReadable = false
-    /// The last write did not fill the descriptor.
+    /// There is room to write, as the kernel answered ``Reactor/awaitOutput(_:)``.
     final var isWritable = false
+    /// The kernel was asked to report room to write, and has not yet.
+    final var isAwaitingOutput = false
     /// The peer ended its direction, or the descriptor failed. From then on `isReadable` is only cleared by a call that
     /// returned nothing, because no further edge will come.
     final var hasHungUp = false
@@ -77,11 +80,17 @@ struct ReadinessTable {
         return slot.generation == cookie.generation ? slot.source : nil
     }
 
+    /// The cookie of a watched source.
+    func cookie(of source: ReadinessSource) -> Cookie {
+        precondition(source.slot >= 0, "source is not watched")
+        return cookie(source.slot)
+    }
+
     /// Every source that is watched.
     var sources: [ReadinessSource] { slots.compactMap(\.source) }
 
     private func cookie(_ index: Int) -> Cookie {
-        Cookie(kind: .readiness, index: index, generation: slots[index].generation)
+        Cookie(kind: .input, index: index, generation: slots[index].generation)
     }
 }
 
@@ -93,7 +102,14 @@ struct ReadinessTable {
 /// | 28...31 | kind |
 /// | 32...63 | generation of the table's slot |
 struct Cookie: Equatable, Sendable {
-    enum Kind: UInt64 { case disk, readiness, ignored }
+    enum Kind: UInt64 {
+        case disk
+        /// Edges of input.
+        case input
+        /// Room to write, once. Same slot as the input of its source.
+        case output
+        case ignored
+    }
 
     static let indexMax = (1 << 28) - 1
     let bits: UInt64
@@ -109,6 +125,9 @@ struct Cookie: Equatable, Sendable {
 
     /// For a request whose completion says nothing of interest.
     static let ignored = Cookie(kind: .ignored, index: 0, generation: 0)
+
+    /// The other direction of a source.
+    var output: Cookie { Cookie(kind: .output, index: index, generation: generation) }
 
     var index: Int { Int(bits & UInt64(Self.indexMax)) }
     var generation: UInt32 { UInt32(bits >> 32) }

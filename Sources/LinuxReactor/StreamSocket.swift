@@ -214,8 +214,8 @@ extension StreamSocket {
     }
 
     private func noteFull() -> TransmitResult {
-        isWritable = false
         isFull = true
+        reactor.awaitOutput(self)
         return .full
     }
 

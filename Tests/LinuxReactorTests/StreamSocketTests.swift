@@ -16,7 +16,7 @@ struct StreamSocketTests {
             case "IPv6": .loopback6()
             default: .unix(path: "\(directory.path)/socket")
             }
-        let byteCount = 8 << 20
+        let byteCount = 2 << 20
         let test = try TestReactor(backend)
         let isEqual = try await test.run { (reactor, outcome: Outcome<Bool>) in
             let near = SocketProbe()
