@@ -1,1 +1,7 @@
+#define _GNU_SOURCE 1 // Must stay the first line: without it O_DIRECT, fallocate and pwritev2 vanish.
 #pragma once
+
+// What Swift cannot import from the system's headers, one header for each subject.
+
+#include "CYokeFeatures.h"
+#include "CYokeDeviceNode.h"
