@@ -43,9 +43,9 @@ struct DiskFileTests {
         }
     }
 
-    @Test("a thousand requests at once are all carried out, through a ring of eight", arguments: Reactor.Backend.tested)
-    func manyAtOnce(backend: Reactor.Backend) async throws {
-        let directory = try TemporaryDirectory(in: "/dev/shm")
+    @Test("a thousand requests at once are all carried out, through a ring of eight", arguments: Reactor.Backend.tested, places)
+    func manyAtOnce(backend: Reactor.Backend, place: String) async throws {
+        let directory = try TemporaryDirectory(in: place)
         let disk = try DiskFile.open(path: directory.file("disk", byteCount: 8 << 20), access: .readWrite)
         let test = try TestReactor(backend, ringEntryCount: 8)
         let count = 2000
