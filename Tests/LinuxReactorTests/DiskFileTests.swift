@@ -28,6 +28,20 @@ struct DiskFileTests {
         #expect(try await test.readUniform(disk, at: 0, byteCount: 512) == 0)
     }
 
+    @Test("the same where O_DIRECT is refused", arguments: Reactor.Backend.tested)
+    func buffered(backend: Reactor.Backend) async throws {
+        let directory = try TemporaryDirectory(in: "/var/tmp")
+        let path = try directory.file("disk", byteCount: 1 << 20)
+        let disk = try DiskFile.open(path: path, access: .readWrite, direct: false)
+        let test = try TestReactor(backend)
+        #expect(!disk.isDirect)
+        for isForced in [false, true] {
+            let byte: UInt8 = isForced ? 8 : 9
+            #expect(try await test.write(byte, disk, at: 512, byteCount: 8192, forceUnitAccess: isForced) == 0)
+            #expect(try await test.readUniform(disk, at: 512, byteCount: 8192) == byte)
+        }
+    }
+
     @Test("zeroes and discards leave zeroes and their neighbours alone", arguments: Reactor.Backend.tested, places)
     func zeroes(backend: Reactor.Backend, place: String) async throws {
         let directory = try TemporaryDirectory(in: place)
