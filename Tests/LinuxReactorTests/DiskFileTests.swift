@@ -57,7 +57,9 @@ struct DiskFileTests {
         }
     }
 
-    @Test("a thousand requests at once are all carried out, through a ring of eight", arguments: Reactor.Backend.tested, places)
+    @Test(
+        "a thousand requests at once are all carried out, through a ring of eight", arguments: Reactor.Backend.tested,
+        places)
     func manyAtOnce(backend: Reactor.Backend, place: String) async throws {
         let directory = try TemporaryDirectory(in: place)
         let disk = try DiskFile.open(path: directory.file("disk", byteCount: 8 << 20), access: .readWrite)
@@ -157,7 +159,9 @@ struct DiskFileTests {
         #expect("\(busy)" == "claim \(path): Device or resource busy")
     }
 
-    @Test("another process is refused as long as the disk is open", arguments: [DiskFile.Claim.exclusive, .sharedWithinProcess])
+    @Test(
+        "another process is refused as long as the disk is open",
+        arguments: [DiskFile.Claim.exclusive, .sharedWithinProcess])
     func claimAgainstProcesses(claim: DiskFile.Claim) async throws {
         let directory = try TemporaryDirectory()
         let path = try directory.file("disk", byteCount: 1 << 20)
@@ -181,7 +185,8 @@ struct DiskFileTests {
         }
     }
 
-    @Test("closing a disk with requests under way is quiet, and gives the claim back", arguments: Reactor.Backend.tested)
+    @Test(
+        "closing a disk with requests under way is quiet, and gives the claim back", arguments: Reactor.Backend.tested)
     func closeWhilePending(backend: Reactor.Backend) async throws {
         let directory = try TemporaryDirectory(in: "/var/tmp")
         let path = try directory.file("disk", byteCount: 4 << 20)
@@ -236,7 +241,8 @@ struct DiskFileTests {
 @Suite(
     "Disk files, as root", .enabled(if: geteuid() == 0, "needs root for loop devices and mounts"), .serialized)
 struct DiskDeviceTests {
-    @Test("a loop device is a disk: claimed, flushed, discarded, zeroed", arguments: Reactor.Backend.tested, [512, 4096])
+    @Test(
+        "a loop device is a disk: claimed, flushed, discarded, zeroed", arguments: Reactor.Backend.tested, [512, 4096])
     func loopDevice(backend: Reactor.Backend, blockSize: Int) async throws {
         let directory = try TemporaryDirectory(in: "/var/tmp")
         let path = try directory.file("image", byteCount: 8 << 20)

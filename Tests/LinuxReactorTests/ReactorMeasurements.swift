@@ -10,7 +10,8 @@ internal import Testing
 @Suite("Reactor measurements", .enabled(if: getenv("YOKE_MEASURE") != nil, "set YOKE_MEASURE"), .serialized)
 struct ReactorMeasurements {
     @Test(
-        "4 KiB random writes", arguments: Reactor.Backend.tested, [("/var/tmp", 1), ("/var/tmp", 32), ("/dev/shm", 1), ("/dev/shm", 32)])
+        "4 KiB random writes", arguments: Reactor.Backend.tested,
+        [("/var/tmp", 1), ("/var/tmp", 32), ("/dev/shm", 1), ("/dev/shm", 32)])
     func disk(backend: Reactor.Backend, setting: (place: String, depth: Int)) async throws {
         let directory = try TemporaryDirectory(in: setting.place)
         let byteCount = 64 << 20
@@ -36,7 +37,8 @@ struct ReactorMeasurements {
         let address = try await server.perform { reactor in
             try reactor.listen(
                 on: family == "TCP" ? .loopback() : .unix(path: path),
-                handler: Acceptor { $0.handler = Bouncer(limit: .max, reactor: reactor) { _ in } }).address
+                handler: Acceptor { $0.handler = Bouncer(limit: .max, reactor: reactor) { _ in } }
+            ).address
         }
         let result = try await client.run { (reactor, outcome: Outcome<Timing>) in
             let bouncer = Bouncer(limit: 100_000, reactor: reactor) { outcome.finish($0) }

@@ -335,7 +335,9 @@ struct StreamSocketTests {
     /// Bytes that repeat with a period that is no power of two.
     static func payload(_ byteCount: Int) -> IOSlice {
         let buffer = IOBuffer(byteCount: byteCount)
-        for index in 0..<byteCount { buffer.base.storeBytes(of: UInt8(index % 251), toByteOffset: index, as: UInt8.self) }
+        for index in 0..<byteCount {
+            buffer.base.storeBytes(of: UInt8(index % 251), toByteOffset: index, as: UInt8.self)
+        }
         return IOSlice(buffer: buffer, offset: 0, count: byteCount)
     }
 
