@@ -29,6 +29,17 @@ package enum HostFacts {
         }
     }
 
+    /// The canonical name that the resolver gives for `name`; nil when it knows none. May take seconds: for a worker.
+    package static func canonicalName(of name: String) -> String? {
+        var hints = addrinfo()
+        hints.ai_flags = AI_CANONNAME
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var first: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(name, nil, &hints, &first) == 0 else { return nil }
+        defer { freeaddrinfo(first) }
+        return (first?.pointee.ai_canonname).map { String(cString: $0) }
+    }
+
     /// All IPv4 and IPv6 addresses, in the order of the kernel.
     package static func interfaceAddresses() throws(SystemError) -> [InterfaceAddress] {
         var first: UnsafeMutablePointer<ifaddrs>?

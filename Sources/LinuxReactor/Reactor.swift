@@ -82,6 +82,9 @@ package final class Reactor: @unchecked Sendable {
     var operations = DiskOperations(slotCount: 1024)
     /// Calls that go to the workers at the end of the round.
     private var workerCalls: [DiskCall] = []
+    /// Calls that this thread makes itself at the end of the round.
+    private var immediateCalls: [DiskCall] = []
+    private var firstImmediateCall = 0
     private var diskResults: [DiskCallResult] = []
     /// Requests that were refused before they began.
     private var refused: [(disk: DiskFile, token: UInt64, errno: Int32)] = []
@@ -161,6 +164,7 @@ extension Reactor {
             wait()
             tellEvents()
             owner?.roundEnded(self)
+            makeImmediateCalls()
             flushWorkerCalls()
         }
         end()
@@ -194,6 +198,7 @@ extension Reactor {
         }
         ready.removeAll()
         timers.removeAll()
+        while firstImmediateCall < immediateCalls.count { makeImmediateCalls() }
         workers.shutDown()
         // The workers are done: what they posted is all there is.
         mailbox.close(exchanging: &mail)
@@ -274,7 +279,11 @@ extension Reactor {
 
     /// Nanoseconds until something is due; 0 when something is there already, -1 for no limit.
     private func waitLimit() -> Int64 {
-        if !ready.isEmpty || !refused.isEmpty || !executorJobs.isEmpty || !diskResults.isEmpty { return 0 }
+        if !ready.isEmpty || !refused.isEmpty || !executorJobs.isEmpty || !diskResults.isEmpty
+            || firstImmediateCall < immediateCalls.count
+        {
+            return 0
+        }
         var next = deadline
         if let timer = timers.nextDeadline { next = min(next ?? timer, timer) }
         guard let next else { return -1 }
@@ -469,10 +478,28 @@ extension Reactor {
     }
 
     private func queue(_ call: DiskCall) {
-        if let ring, Ring.canMake(call.opcode) {
+        if call.isImmediate {
+            immediateCalls.append(call)
+        } else if let ring, Ring.canMake(call.opcode) {
             ring.add(call)
         } else {
             workerCalls.append(call)
+        }
+    }
+
+    /// Makes immediate calls, after the sends of the round, and not so many that the events of the next one wait long.
+    private func makeImmediateCalls() {
+        guard firstImmediateCall < immediateCalls.count else { return }
+        var budget = 1 << 20
+        while firstImmediateCall < immediateCalls.count && budget > 0 {
+            let call = immediateCalls[firstImmediateCall]
+            firstImmediateCall += 1
+            budget -= call.byteCount
+            diskResults.append(DiskCallResult(cookie: call.cookie, value: call.perform()))
+        }
+        if firstImmediateCall == immediateCalls.count {
+            immediateCalls.removeAll(keepingCapacity: true)
+            firstImmediateCall = 0
         }
     }
 

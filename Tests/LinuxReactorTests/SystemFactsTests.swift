@@ -25,9 +25,13 @@ struct SystemFactsTests {
     @Test("the loopback interface is among the interfaces")
     func interfaces() throws {
         let loopback = try HostFacts.interfaceAddresses().first { $0.address.host == "127.0.0.1" }
-        #expect(loopback == InterfaceAddress(
-            interface: "lo", address: .ipv4(address: 0x7f00_0001, port: 0), prefixLength: 8, isLoopback: true))
+        #expect(
+            loopback
+                == InterfaceAddress(
+                    interface: "lo", address: .ipv4(address: 0x7f00_0001, port: 0), prefixLength: 8, isLoopback: true))
         #expect(!HostFacts.hostName.isEmpty)
+        #expect(HostFacts.canonicalName(of: "127.0.0.1") == "127.0.0.1")
+        #expect(HostFacts.canonicalName(of: "no such host") == nil)
     }
 
     @Test("random words do not repeat")
