@@ -1,3 +1,4 @@
+internal import Configuration
 internal import EngineKit
 internal import Glibc
 package import LinuxReactor
@@ -61,6 +62,21 @@ extension ResourceRunner {
         } catch {
             handle(.listenFailed(errno: error.code))
         }
+    }
+
+    /// The addresses and options of the connect command that follows.
+    func setEndpoints(
+        _ local: EndpointText, _ remote: EndpointText, _ options: NetworkOptions, _ entries: [OptionEntry]
+    ) {
+        network.local = local.address
+        network.remote = remote.address
+        network.options.sendBufferByteCount = options.sendBufferSize
+        network.options.receiveBufferByteCount = options.receiveBufferSize
+        network.connectTimeout = .seconds(options.connectInterval)
+        settings.net = entries
+        settings.localText = local.shown
+        settings.remoteText = remote.shown
+        trouble = nil
     }
 
     func stopListening() {
