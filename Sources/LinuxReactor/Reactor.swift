@@ -115,6 +115,9 @@ package final class Reactor: @unchecked Sendable {
     /// CLOCK_MONOTONIC; on any thread.
     package var now: Instant { SystemClock.now }
 
+    /// Whether the ring does the work; known when the thread runs. On the reactor's thread.
+    package var isUsingRing: Bool { ring != nil }
+
     /// True on the reactor's own thread.
     package var isOnThread: Bool { threadIdentity.load(ordering: .relaxed) == yoke_thread_identity() }
 
@@ -343,7 +346,8 @@ extension Reactor {
     private func tellTimers() {
         guard deadline != nil || timers.nextDeadline != nil else { return }
         let time = now
-        while let action = timers.takeDue(now: time) { action() }
+        let last = timers.sequence
+        while let action = timers.takeDue(now: time, last: last) { action() }
         if let deadline, deadline <= time {
             self.deadline = nil
             owner?.deadlineReached(self)
