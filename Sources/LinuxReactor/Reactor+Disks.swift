@@ -18,7 +18,8 @@ extension Reactor {
         queue(call)
     }
 
-    /// Ends the use of a disk: no completion follows. The claim on it is given back when the last operation is done.
+    /// Ends the use of a disk: no completion follows. The claim on it is given back when the last operation is done and
+    /// the caller has dropped the object.
     package func close(_ disk: DiskFile) {
         preconditionOnThread()
         disk.isClosed = true
@@ -47,6 +48,9 @@ extension Reactor {
         }
         if firstImmediateCall == immediateCalls.count {
             immediateCalls.removeAll(keepingCapacity: true)
+            firstImmediateCall = 0
+        } else if firstImmediateCall > 1024 {
+            immediateCalls.removeFirst(firstImmediateCall)
             firstImmediateCall = 0
         }
     }
