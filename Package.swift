@@ -37,8 +37,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 }
 
 var targets: [Target] = [
-    // C: headers and static inline wrappers only.
-    .target(name: "CYoke"),
+    // C: headers and static inline wrappers only. liburing is linked from its archive: the binaries must run on hosts
+    // that do not have the library.
+    .target(name: "CYoke", linkerSettings: [.linkedLibrary(":liburing.a")]),
 
     // Layout
     library("LayoutKit"),
@@ -59,7 +60,7 @@ var targets: [Target] = [
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
-    library("CryptoDigests", ["EngineKit", crypto]),
+    library("CryptoDigests", ["EngineKit", "CYoke", crypto]),
 
     // Daemon and command
     library("YokeControl", [nioCore, nioPosix]),
@@ -75,7 +76,7 @@ var targets: [Target] = [
         ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
 
     // Simulator
-    library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication", "CryptoDigests"]),
+    library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
 ]
 
 let executables: [Target] = [

@@ -4,4 +4,10 @@
 // What Swift cannot import from the system's headers, one header for each subject.
 
 #include "CYokeFeatures.h"
+#include "CYokeReadiness.h"
+#include "CYokeDisk.h"
+#include "CYokeNetwork.h"
+#include "CYokeProcess.h"
+#include "CYokeChecksum.h"
+#include "CYokeRing.h"
 #include "CYokeDeviceNode.h"

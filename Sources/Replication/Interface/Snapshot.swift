@@ -1,5 +1,4 @@
 package import DRBDLayout
-package import EngineKit
 
 /// The state of a resource at one moment, for `/proc/drbd`, `drbdsetup status`, `events2` and `yoke status`.
 package struct ResourceSnapshot: Sendable {

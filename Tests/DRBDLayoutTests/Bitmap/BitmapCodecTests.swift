@@ -91,7 +91,10 @@ struct PlainBits: BitRunSource, Equatable {
         var copy = PlainBits(count: bits.bits.count)
         var position: UInt64 = 0
         while position < bits.bitCount {
-            guard let (payload, next) = encodePacket(bits, from: position, room: 9 + Int(random.next(upperBound: 20 as UInt64))) else {
+            guard
+                let (payload, next) = encodePacket(
+                    bits, from: position, room: 9 + Int(random.next(upperBound: 20 as UInt64)))
+            else {
                 // What the code does not shorten would travel as plain words.
                 let end = min(position + 64, bits.bitCount)
                 for index in position..<end where bits.isSet(index) { copy.set(index..<index + 1) }

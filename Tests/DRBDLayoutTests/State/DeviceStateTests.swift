@@ -65,7 +65,9 @@ import Testing
         #expect(throws: LayoutError.badValue(field: field, found: found, expected: expected)) {
             try DeviceState(rawValue: word)
         }
-        #expect(throws: LayoutError.self) { try StateWord.decode(encodedBytes(count: 4) { $0[BE32(offset: 0)] = word }) }
+        #expect(throws: LayoutError.self) {
+            try StateWord.decode(encodedBytes(count: 4) { $0[BE32(offset: 0)] = word })
+        }
     }
 
     @Test("numbers and names of the chapter")

@@ -1,0 +1,46 @@
+internal import NIOCore
+internal import Synchronization
+
+/// Where a running command writes its answer. Usable from any thread; order is kept for calls of one thread.
+package final class ControlOutput: Sendable {
+    /// Bytes that may wait for a slow client before ``isBackedUp`` says so.
+    package static let pendingByteCountMax = 4 << 20
+
+    private let channel: any Channel
+    private let pendingByteCount = Atomic<Int>(0)
+
+    internal init(channel: any Channel) {
+        self.channel = channel
+    }
+
+    /// The client does not read as fast as the command writes: a listener of events skips what it would add.
+    package var isBackedUp: Bool { pendingByteCount.load(ordering: .relaxed) > Self.pendingByteCountMax }
+
+    package func standardOutput(_ text: String) {
+        for piece in ControlFrame.pieces(of: text) { write(.standardOutput(piece)) }
+    }
+
+    package func standardError(_ text: String) {
+        for piece in ControlFrame.pieces(of: text) { write(.standardError(piece)) }
+    }
+
+    /// Ends the answer.
+    internal func exit(_ status: Int32) {
+        write(.exit(status))
+        channel.eventLoop.execute { [channel] in
+            // Writes are carried out in order: the status leaves before the close.
+            channel.close(promise: nil)
+        }
+    }
+
+    private func write(_ reply: ControlReply) {
+        guard let bytes = try? ControlFrame.encode(reply) else {
+            preconditionFailure("a reply of limited size always fits in a frame")
+        }
+        pendingByteCount.add(bytes.count, ordering: .relaxed)
+        let buffer = channel.allocator.buffer(bytes: bytes)
+        channel.writeAndFlush(buffer).whenComplete { [self] _ in
+            pendingByteCount.subtract(bytes.count, ordering: .relaxed)
+        }
+    }
+}
