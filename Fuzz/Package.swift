@@ -28,8 +28,12 @@ let package = Package(
     targets: [
         library("LayoutKit"),
         library("DRBDLayout", ["LayoutKit"]),
+        library("NBDLayout", ["LayoutKit"]),
+        library("EngineKit"),
+        library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
         fuzzer("fuzz-bitmap", ["DRBDLayout", "LayoutKit"]),
         fuzzer("fuzz-metadata", ["DRBDLayout", "LayoutKit"]),
+        fuzzer("fuzz-nbd", ["NBDServer"]),
         fuzzer("fuzz-wire", ["DRBDLayout", "LayoutKit"]),
     ]
 )
