@@ -95,7 +95,7 @@ let testTargets: [Target] = [
     tests("EngineKitTests", ["EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
-    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit"]),
+    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit", "LinuxReactor"]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
