@@ -1,59 +1,5 @@
 // Signatures of the building blocks that are being written; each moves to its own file with its body.
-package import DRBDLayout
 package import EngineKit
-
-// MARK: Activity log
-
-/// Slots of the activity log in core. Spec: drbd-disk-and-state 5.
-package struct ActivityLog {
-    package enum Admission: Equatable, Sendable {
-        /// References taken, the extents are durable in the log.
-        case ready
-        /// The log is suspended: no references taken, go on.
-        case notLogged
-        /// References taken; go on when `committedSequence` >= this.
-        case needsTransaction(UInt64)
-        /// Nothing taken: 64 changes pending, all slots in use, or a resync request holds the extent.
-        case mustWait
-    }
-    package struct Prepared {
-        package var sequence: UInt64
-        package var transaction: ActivityLogTransaction
-        /// Extents that leave the log: their changed bitmap blocks must be durable first.
-        package var evictedExtents: [UInt32]
-    }
-    package private(set) var committedSequence: UInt64
-    package var isSuspended: Bool
-    /// `al-updates no`: slots are managed, nothing is written.
-    package var writesTransactions: Bool
-    package init(slotCount: Int, transactionNumber: UInt32 = 0) { fatalError() }
-    package mutating func begin(_ extents: ClosedRange<UInt32>, resync: inout ResyncExtents) -> Admission { fatalError() }
-    package mutating func end(_ extents: ClosedRange<UInt32>) { fatalError() }
-    package func isInUse(_ extent: UInt32) -> Bool { fatalError() }
-    package var hasPendingChanges: Bool { fatalError() }
-    package var isTransactionUnderWay: Bool { fatalError() }
-    /// Collects what is pending into the next transaction; nil: nothing pending or one is under way.
-    package mutating func prepareTransaction() -> Prepared? { fatalError() }
-    /// The prepared transaction is durable.
-    package mutating func commitTransaction() { fatalError() }
-    /// Extents in slots (for tests and status).
-    package var extents: [UInt32] { fatalError() }
-    package static func extents(sector: UInt64, byteCount: Int) -> ClosedRange<UInt32> { fatalError() }
-}
-
-/// 16 MiB extents that resync requests hold against application writes. Spec: drbd-disk-and-state 5.3 step 2, 19.2.
-package struct ResyncExtents {
-    package init() { fatalError() }
-    /// One more resync request in this extent; false: try later (application writes drain, or too many extents).
-    package mutating func lock(_ extent: UInt32, against log: ActivityLog) -> Bool { fatalError() }
-    package mutating func unlock(_ extent: UInt32) { fatalError() }
-    /// Stop waiting for an extent to drain.
-    package mutating func stopDraining() { fatalError() }
-    /// All locks gone (connection lost, resync ended). 
-    package mutating func removeAll() { fatalError() }
-    package func isWanted(_ extent: UInt32) -> Bool { fatalError() }
-    package static func extent(ofSector sector: UInt64) -> UInt32 { fatalError() }
-}
 
 // MARK: Bitmap
 
