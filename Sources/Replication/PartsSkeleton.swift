@@ -1,69 +1,6 @@
 // Signatures of the building blocks that are being written; each moves to its own file with its body.
 package import EngineKit
 
-// MARK: Bitmap
-
-/// The bitmap of one volume in core. Spec: drbd-disk-and-state 6.
-package final class Bitmap {
-    package init(sectors: UInt64) { fatalError() }
-    package var bitCount: Int { fatalError() }
-    package var wordCount: Int { fatalError() }
-    /// 4 KiB disk blocks.
-    package var blockCount: Int { fatalError() }
-    package var setBitCount: Int { fatalError() }
-    /// Widened to whole 4 KiB blocks. Returns how many bits changed.
-    @discardableResult package func setOutOfSync(sector: UInt64, byteCount: Int) -> Int { fatalError() }
-    /// Narrowed to whole 4 KiB blocks (the last partial one counts as whole).
-    @discardableResult package func setInSync(sector: UInt64, byteCount: Int) -> Int { fatalError() }
-    @discardableResult package func setBits(_ bits: Range<Int>) -> Int { fatalError() }
-    @discardableResult package func clearBits(_ bits: Range<Int>) -> Int { fatalError() }
-    package func setAll() { fatalError() }
-    package func clearAll() { fatalError() }
-    package func isSet(_ bit: Int) -> Bool { fatalError() }
-    package func isAnySet(sector: UInt64, byteCount: Int) -> Bool { fatalError() }
-    package func nextSetBit(from bit: Int) -> Int? { fatalError() }
-    package func nextClearBit(from bit: Int) -> Int? { fatalError() }
-    package func setBitCount(ofResyncExtent extent: UInt32) -> Int { fatalError() }
-    /// ORs 64-bit little-endian words of the wire in.
-    package func merge(words: UnsafeRawBufferPointer, atWord word: Int) { fatalError() }
-    package func copyWords(_ words: Range<Int>, into bytes: UnsafeMutableRawBufferPointer) { fatalError() }
-
-    // Disk blocks of 4 KiB
-    /// Replaces a block by what the disk holds; padding is masked.
-    package func load(block: Int, from bytes: UnsafeRawBufferPointer) { fatalError() }
-    /// Copies a block out for writing; it counts as being written until `finishWrite`.
-    package func beginWrite(block: Int, into bytes: UnsafeMutableRawBufferPointer) { fatalError() }
-    package func finishWrite(block: Int, succeeded: Bool) { fatalError() }
-    package func isChanged(block: Int) -> Bool { fatalError() }
-    package func isBeingWritten(block: Int) -> Bool { fatalError() }
-    package func nextChangedBlock(from block: Int) -> Int? { fatalError() }
-    package func markAllChanged() { fatalError() }
-    /// Blocks that hold the bits of this 4 MiB extent (always one).
-    package static func block(ofActivityLogExtent extent: UInt32) -> Int { fatalError() }
-    /// New size; new bits are set or clear.
-    package func resize(sectors: UInt64, settingNewBits: Bool) { fatalError() }
-}
-
-/// Position in an outgoing bitmap transfer. Spec: drbd-wire 10.
-package struct BitmapSender {
-    package enum Packet: Equatable {
-        case plain(byteCount: Int)
-        case compressed(byteCount: Int)
-    }
-    package init(bitmap: Bitmap, useRunLengthEncoding: Bool, headerByteCount: Int = 16) { fatalError() }
-    /// Writes the payload of the next packet to `bytes` (4096 - header bytes); nil: the transfer is complete.
-    package mutating func next(into bytes: UnsafeMutableRawBufferPointer) -> Packet? { fatalError() }
-}
-
-/// Position in an incoming bitmap transfer; ORs into the bitmap.
-package struct BitmapReceiver {
-    package enum Failure: Error, Equatable { case badLength(found: Int, expected: Int), badCode(String), beyondEnd }
-    package private(set) var isComplete: Bool
-    package init(bitmap: Bitmap, headerByteCount: Int = 16) { fatalError() }
-    package mutating func receivePlain(_ payload: UnsafeRawBufferPointer) throws(Failure) { fatalError() }
-    package mutating func receiveCompressed(_ payload: UnsafeRawBufferPointer) throws(Failure) { fatalError() }
-}
-
 // MARK: Resync
 
 /// How many blocks to request in a tick of 0.1 s. Spec: drbd-disk-and-state 19.1.
