@@ -139,6 +139,16 @@ extension World {
         }
     }
 
+    static func describe(_ kind: ApplicationRequest.Kind) -> String {
+        switch kind {
+        case .read: "read"
+        case .write(let forceUnitAccess): forceUnitAccess ? "write fua" : "write"
+        case .flush: "flush"
+        case .discard: "discard"
+        case .writeZeroes(let mayUnmap): mayUnmap ? "zeroes unmap" : "zeroes"
+        }
+    }
+
     static func describe(_ state: DeviceState) -> String {
         "\(state.conn) \(state.role)/\(state.peer) \(state.disk)/\(state.pdsk)"
             + "\(state.isSuspended ? " suspended" : "")\(state.userIsp || state.peerIsp ? " paused" : "")"

@@ -1,4 +1,4 @@
-package import EngineKit
+internal import EngineKit
 package import Replication
 
 /// Two hosts with real engines, and everything around them in memory: disks, network, clocks, applications, admins,

@@ -1,4 +1,4 @@
-package import EngineKit
+internal import EngineKit
 package import Replication
 
 /// The network between two hosts: TCP streams over links that are slow, cut in one or both directions, or forget

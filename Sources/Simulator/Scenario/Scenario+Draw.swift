@@ -1,5 +1,5 @@
-package import EngineKit
-package import Replication
+internal import EngineKit
+internal import Replication
 
 extension Scenario {
     private static let second = 1_000_000_000

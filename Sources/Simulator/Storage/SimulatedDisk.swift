@@ -1,4 +1,5 @@
-package import EngineKit
+internal import EngineKit
+package import Replication
 
 /// A disk in memory that behaves as badly as disks may: it answers in any order, keeps completed writes in a volatile
 /// cache, and at a crash loses, reorders and tears what was not flushed.
