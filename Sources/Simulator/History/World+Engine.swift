@@ -93,7 +93,7 @@ extension World {
             .action, host: host.index, 6 &+ operation.offset, UInt64(operation.byteCount),
             "disk \(operation.device.volume) \(operation.device.part): \(Self.describe(operation.kind)) "
                 + "\(operation.offset / 512)+\(operation.byteCount / 512)")
-        if operation.device.part == .metadata { observeMetadata(operation) }
+        if operation.device.part == .metadata { observeMetadata(host: host, operation) }
         queue.add(
             .diskDone(
                 host: host.index, incarnation: host.incarnation, operation.device, ticket: ticket, operation.id),

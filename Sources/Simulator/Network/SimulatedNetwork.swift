@@ -173,6 +173,11 @@ package final class SimulatedNetwork {
         end(connections[number], number, pipe: 1, with: .reset)
     }
 
+    /// No bytes are on their way.
+    package var isIdle: Bool {
+        connections.allSatisfy { $0.isOver || $0.pipes.allSatisfy { $0.bytes.count == 0 } }
+    }
+
     func drawDelay() -> UInt64 {
         UInt64(character.latency + random.below(character.jitter + 1))
     }

@@ -124,6 +124,14 @@ package final class SimulatedDisk {
         }
     }
 
+    /// No operation is under way.
+    package var isIdle: Bool { freeTickets.count == underWay.count }
+
+    /// What a flush does, at once.
+    package func makeEverythingDurable() {
+        makeDurable(below: firstCachedWrite + cachedWrites.count)
+    }
+
     private func drawLatency(of kind: DiskOperation.Kind) -> Int {
         var usual = character.latency
         switch kind {

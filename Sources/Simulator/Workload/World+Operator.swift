@@ -10,6 +10,7 @@ extension World {
     /// A look at both hosts.
     func look() {
         queue.add(.look, at: now + UInt64(adminRandom.between(200, 900)) * Self.millisecond)
+        compareIfQuiet()
         for host in hosts where host.isRunning && host.admin.script.isEmpty && host.admin.awaited == nil {
             repair(host)
         }
