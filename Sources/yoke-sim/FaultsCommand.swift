@@ -26,7 +26,9 @@ struct FaultsCommand: ParsableCommand {
                 first: first, count: seeds, jobs: jobs, seconds: 0, failuresMax: 1, fault: fault.name)
             campaign.run()
             if let failure = campaign.failures.first {
-                print("\(fault.name): caught by seed \(failure.seed) after \(campaign.histories) histories: \(failure.text)")
+                print(
+                    "\(fault.name): caught by seed \(failure.seed) after \(campaign.histories) histories: \(failure.text)"
+                )
             } else {
                 missed += 1
                 print("\(fault.name): NOT caught by \(campaign.histories) histories")

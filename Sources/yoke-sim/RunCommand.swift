@@ -57,8 +57,9 @@ struct RunCommand: ParsableCommand {
     private func runOne(_ seed: UInt64) throws {
         let faults = fault.flatMap { FaultCatalog.find($0) } ?? []
         let outcome = History.run(seed: seed, plantedFaults: faults, output: trace ? { print($0) } : nil)
-        print("trace hash \(String(outcome.traceHash, radix: 16)), \(outcome.events) events, \(outcome.requests) requests, "
-            + "\(outcome.length / 1_000_000_000) s of virtual time")
+        print(
+            "trace hash \(String(outcome.traceHash, radix: 16)), \(outcome.events) events, \(outcome.requests) requests, "
+                + "\(outcome.length / 1_000_000_000) s of virtual time")
         if let failure = outcome.failure {
             print("FAILED seed \(seed): \(failure)")
             throw ExitCode(1)

@@ -57,7 +57,8 @@ extension World {
         let own = hosts[host].states[volume]
         let other = hosts[1 - host].states[volume]
         let hasLocal = own.disk == .upToDate
-        let hasRemote = own.conn >= .connected && own.pdsk == .upToDate && other.disk == .upToDate
+        let hasRemote =
+            own.conn >= .connected && own.pdsk == .upToDate && other.disk == .upToDate
             && other.conn >= .connected
         let isWithout = !hasLocal && !hasRemote
         if isWithout || knowledge.isWithoutData[host][volume] { knowledge.lastWithoutData[host][volume] = now }

@@ -80,7 +80,8 @@ extension World {
         host.tickTime = nil
         host.ticksAtSameTime += 1
         if host.ticksAtSameTime > 10_000 {
-            return fail("\(host.name) asks for \(host.ticksAtSameTime) ticks without anything else: its deadline stands still")
+            return fail(
+                "\(host.name) asks for \(host.ticksAtSameTime) ticks without anything else: its deadline stands still")
         }
         feed(host: index, .tick)
     }

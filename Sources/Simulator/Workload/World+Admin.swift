@@ -152,7 +152,8 @@ extension World {
         host.application.isOpen = false
         host.application.outstanding = 0
         for worker in host.application.workers.indices { host.application.workers[worker].isBusy = false }
-        for number in requests.indices where requests[number].host == host.index && requests[number].state == .underWay {
+        for number in requests.indices where requests[number].host == host.index && requests[number].state == .underWay
+        {
             requests[number].state = .dead
             requests[number].data = nil
             requests[number].view = nil

@@ -99,7 +99,8 @@ struct RegisterModelTests {
         let bytes = UnsafeMutableRawBufferPointer(mutating: Bench.sector(write))
         bytes[300] ^= 1
         let view = bench.model.issueRead(range: 0..<1, holders: [0], now: bench.now)
-        #expect(bench.model.checkRead(view, data: UnsafeRawBufferPointer(bytes), holders: [0])?.contains("torn") == true)
+        #expect(
+            bench.model.checkRead(view, data: UnsafeRawBufferPointer(bytes), holders: [0])?.contains("torn") == true)
         let other = bench.model.issueRead(range: 1..<2, holders: [0], now: bench.now)
         #expect(bench.model.checkRead(other, data: Bench.sector(write), holders: [0]) != nil)
     }

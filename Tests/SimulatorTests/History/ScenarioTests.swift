@@ -14,7 +14,8 @@ struct ScenarioTests {
             for area in volume.areas.areas { #expect(area.sector + UInt64(area.count) <= volume.sectors) }
             for host in scenario.hosts {
                 #expect(!host.hasInternalMetadata || host.dataSectors[number] >= 2048)
-                let usable = host.hasInternalMetadata
+                let usable =
+                    host.hasInternalMetadata
                     ? MetadataForge.internalUsable(capacity: host.dataSectors[number]) : host.dataSectors[number]
                 #expect(usable >= volume.sectors)
             }

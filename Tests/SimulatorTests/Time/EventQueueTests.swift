@@ -33,7 +33,8 @@ struct EventQueueTests {
 
 @Suite("Simulated clock")
 struct SimulatedClockTests {
-    @Test("the world time of a reading is the first at which the clock shows it", arguments: [-20_000, -1, 0, 3, 15_000])
+    @Test(
+        "the world time of a reading is the first at which the clock shows it", arguments: [-20_000, -1, 0, 3, 15_000])
     func inverse(partsPerMillion: Int) throws {
         let clock = SimulatedClock(startNanoseconds: 5_000_000_000, partsPerMillion: partsPerMillion)
         for worldTime: UInt64 in [0, 1, 999, 1_000_000, 123_456_789_012] {
