@@ -10,9 +10,9 @@ extension ReplicationEngine {
         scheduleHandlersAndResumption(volume, old, new)  // 3, 4, 5
         scheduleSyncUUID(volume, old, new)  // 6
         schedulePeerAttach(volume, old, new)  // 7
-        scheduleBitmapExchange(volume, old, new)  // 8
         scheduleNewGeneration(volume, old, new)  // 9, 10
         scheduleNotices(volume, old, new)  // 11 to 14
+        scheduleBitmapExchange(volume, old, new)  // 8, behind the P_STATE of 14
         scheduleStartingSync(volume, old, new)  // 15
         scheduleDiskLoss(volume, old, new)  // 16
         scheduleSyncEnd(volume, old, new)  // 17, 20, 21
@@ -28,7 +28,7 @@ extension ReplicationEngine {
         if lacksData(new) && !lacksData(old) {
             enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }
         }
-        guard new.suspNod || new.suspFen else { return }
+        guard new.isSuspended else { return }
         let cameBack = old.conn < .connected && new.conn >= .connected
         let gotDisk = (old.disk == .attaching || old.disk == .negotiating) && new.disk == .upToDate
         guard cameBack || gotDisk else { return }

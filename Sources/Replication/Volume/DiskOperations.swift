@@ -54,10 +54,24 @@ extension ReplicationEngine {
     }
 
     /// The operation of a request ended: the disk may be let go.
-    func dataOperationEnded(_ volume: Volume) {
+    func dataOperationEnded(_ volume: Volume, isWrite: Bool) {
         volume.counters.localPending -= 1
         guard let disk = volume.disk else { return }
         disk.operationsPending -= 1
+        if isWrite { disk.completedWrites += 1 }
+    }
+
+    /// Makes durable what was completed on the data device until now; `body` gets the error number.
+    func flushData(_ volume: Volume, _ disk: Disk, _ body: @escaping (ReplicationEngine, Int32) -> Void) {
+        let covered = disk.completedWrites
+        submitMetadata(volume, disk, .flush, part: .data) { engine, errno in
+            if errno == 0 {
+                disk.flushedWrites = max(disk.flushedWrites, covered)
+            } else {
+                engine.dataFailed(volume, .flush, sector: 0, byteCount: 0)
+            }
+            body(engine, errno)
+        }
     }
 
     /// Submits an operation on metadata, or a flush of the data device.
