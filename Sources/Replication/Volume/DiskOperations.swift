@@ -14,7 +14,8 @@ enum OperationOwner: UInt8 {
 
 /// An operation on metadata: what to do when it is done. Closures are fine here, these are rare.
 struct MetadataOperation {
-    let disk: Disk
+    /// Nil: the superblock of an attach, before there is a disk.
+    let disk: Disk?
     let completion: (ReplicationEngine, Int32) -> Void
 }
 
@@ -93,8 +94,8 @@ extension ReplicationEngine {
     private func metadataCompleted(_ index: Int, errno: Int32) {
         let operation = metadataOperations[index]
         metadataOperations.remove(index)
-        operation.disk.operationsPending -= 1
-        guard !operation.disk.isAbandoned else { return }
+        operation.disk?.operationsPending -= 1
+        guard operation.disk?.isAbandoned != true else { return }
         operation.completion(self, errno)
     }
 
@@ -108,5 +109,18 @@ extension ReplicationEngine {
     /// A block of memory for metadata.
     func metadataBuffer(byteCount: Int) -> IOSlice {
         IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount)
+    }
+}
+
+extension ReplicationEngine {
+    /// Submits an operation while the volume has no disk yet (attach).
+    func submitUnattached(
+        _ operation: DiskOperation, disk: Disk?, _ completion: @escaping (ReplicationEngine, Int32) -> Void
+    ) {
+        disk?.operationsPending += 1
+        let index = metadataOperations.insert(MetadataOperation(disk: disk, completion: completion))
+        var operation = operation
+        operation.id = operationID(.metadata, cookie: metadataOperations.cookie(of: index))
+        actions.append(.submit(operation))
     }
 }

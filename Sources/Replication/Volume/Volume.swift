@@ -18,6 +18,8 @@ final class Volume {
     var heldRequests: RingQueue<ApplicationRequest> = RingQueue()
     /// Writes that hold their extents of the activity log and wait for I/O to go on.
     var heldStarts: RingQueue<Int> = RingQueue()
+    /// Parts of reads that look for another copy while I/O is held.
+    var heldReads: RingQueue<Int> = RingQueue()
     /// Reasons of the engine's own to hold application I/O for a moment (bitmap rewritten, new UUID not durable yet).
     var holdCount = 0
     /// Writes of applications and of the peer that are under way: none of them may overlap another one.

@@ -74,6 +74,7 @@ extension ReplicationEngine {
             if !isHeld(volume), !volume.heldStarts.isEmpty {
                 for index in volume.heldStarts.removeAll() { startWrite(index) }
             }
+            retryHeldReads(volume)
             retryExtentWaiters(volume)
             retryLockWaiters(volume)
         }
