@@ -76,7 +76,6 @@ extension ReplicationEngine {
             volume.considersResync = false
             volume.stateChangeReply = nil
             volume.bitmapReceiver = nil
-            endVerifyByLoss(volume)
             cancelResync(volume)
         }
         connection.stateChangeReply = nil

@@ -122,10 +122,11 @@ extension ReplicationEngine {
         let becameInconsistent =
             old.disk == .upToDate && new.disk == .inconsistent && new.conn >= .connected  // 17
         let targetFinished = old.disk < .upToDate && old.conn >= .syncSource && new.conn == .connected  // 20
-        let verifyEndedEarly =
-            old.conn == .verifyS && new.conn == .connected && (volume.resync?.leftBits ?? 0) > 0
-            && connection.dialect.version != 100
-        for isToTell in [becameInconsistent, targetFinished, verifyEndedEarly] where isToTell {
+        if targetFinished {
+            // The generation that the peer learns by this must outlive a crash.
+            enqueue(.worker) { engine in engine.syncMetadata(volume, .worker) }
+        }
+        for isToTell in [becameInconsistent, targetFinished] where isToTell {
             enqueue(.worker) { engine in
                 engine.sendState(volume, new)
                 return .done
@@ -135,10 +136,6 @@ extension ReplicationEngine {
             old.conn > .connected && old.conn < .ahead && (new.conn == .connected || new.conn >= .ahead)  // 21
         if leftSync, volume.usableDisk != nil {
             enqueue(.worker) { engine in engine.writeChangedBitmap(volume, .worker) }
-        }
-        if old.conn >= .syncSource && old.conn <= .pausedSyncT && new.conn <= .connected {
-            // The state left them: what is still asked for is answered into the void.
-            volume.resyncTickAt = nil
         }
     }
 }

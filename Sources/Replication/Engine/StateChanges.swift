@@ -117,6 +117,7 @@ extension ReplicationEngine {
         if old.disk == .inconsistent, old.pdsk == .inconsistent, old.peer == .secondary, new.peer == .primary {
             volume.considersResync = true
         }
+        followResync(volume, from: old, to: new)
         updateMetadataFlags(volume, from: old, to: new)
         spreadSuspension(from: volume, old: old, new: new)
         changed()
