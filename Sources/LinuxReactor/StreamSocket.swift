@@ -201,7 +201,7 @@ extension StreamSocket {
     package func send(bytes: UnsafeRawBufferPointer) -> ReceiveResult {
         guard isConnected else { return .failed(errno: ENOTCONN) }
         guard !bytes.isEmpty else { return .bytes(0) }
-        let count = send([bytes])
+        let count = withUnsafePointer(to: bytes) { send(UnsafeBufferPointer(start: $0, count: 1)) }
         if count >= 0 {
             sentByteCount += UInt64(count)
             return .bytes(count)
@@ -225,7 +225,7 @@ extension StreamSocket {
         return .full
     }
 
-    private func send(_ pieces: [UnsafeRawBufferPointer]) -> Int {
+    private func send(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Int {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.piecesMax) { vectors in
             for (index, piece) in pieces.enumerated() {
                 vectors[index] = iovec(

@@ -54,6 +54,10 @@ package final class ReplicationEngine {
     /// Asked again after each change.
     var conditionWaits: [ConditionWait] = []
     var needsSettling = false
+    /// State changes of all volumes; who waits for the next one remembers the number.
+    var stateChangeCount: UInt64 = 0
+    /// The command under way in its lane.
+    var runningCommand: RunningCommand?
 
     /// - Parameters:
     ///   - name: name of the resource.

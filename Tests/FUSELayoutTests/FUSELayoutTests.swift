@@ -203,7 +203,10 @@ private func check<Value: FixedLayout & Equatable>(_ value: Value, _ hex: String
 
     @Test("a name ends with NUL and is not empty")
     func name() throws {
-        #expect(try decoding(bytes("723000"), { bytes throws(LayoutError) in Array(try FUSEName.decode(bytes)) }) == [0x72, 0x30])
+        #expect(
+            try decoding(bytes("723000"), { bytes throws(LayoutError) in Array(try FUSEName.decode(bytes)) }) == [
+                0x72, 0x30,
+            ])
         for bad in ["7230", "00", ""] {
             #expect(throws: LayoutError.self) {
                 try decoding(bytes(bad), { bytes throws(LayoutError) in Array(try FUSEName.decode(bytes)) })

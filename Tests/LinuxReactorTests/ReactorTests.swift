@@ -26,6 +26,39 @@ struct ReactorTests {
         #expect(order == [1, 2, 3, 4, 5])
     }
 
+    @Test("a timer that adds itself for the past does not keep events waiting")
+    func pastTimers() async throws {
+        let test = try TestReactor(.epoll)
+        let runs = try await test.run { (reactor, outcome: Outcome<Int>) in
+            var runs = 0
+            func again() {
+                runs += 1
+                reactor.addTimer(at: .zero) { if runs < 1_000_000 { again() } }
+            }
+            again()
+            let job = Confined { outcome.finish(runs) }
+            reactor.post { job.value() }
+        }
+        #expect(runs < 1000)
+    }
+
+    @Test(
+        "io_uring is used where it can be had",
+        .enabled(if: Reactor.isRingAvailable, "io_uring is switched off: half of these suites does not run"))
+    func ringIsUsed() async throws {
+        #expect(try await TestReactor(.automatic).perform { $0.isUsingRing })
+        #expect(try await TestReactor(.ioUring).perform { $0.isUsingRing })
+        #expect(try await !TestReactor(.epoll).perform { $0.isUsingRing })
+    }
+
+    @Test(
+        "without io_uring epoll serves, unless io_uring was demanded",
+        .enabled(if: !Reactor.isRingAvailable, "io_uring can be had here"))
+    func ringIsMissing() async throws {
+        #expect(try await !TestReactor(.automatic).perform { $0.isUsingRing })
+        #expect(throws: SystemError(operation: "io_uring_setup", code: ENOSYS)) { try TestReactor(.ioUring) }
+    }
+
     @Test("a heap of many timers, some cancelled, runs in order")
     func manyTimers() async throws {
         let test = try TestReactor(.epoll)

@@ -1,6 +1,7 @@
 /// `drbdadm dump`: the configuration as it was understood, in the 8.4 program's shape. Spec: drbd-config-and-tools 8.
 ///
-/// What it prints can be read again. Deviation: names that need quotes get them, where the 8.4 program prints host
+/// What it prints can be read again. As there, disk options of a volume on resource level hold, but are not shown.
+/// Deviation: names that need quotes get them, where the 8.4 program prints host
 /// names and keywords bare.
 package struct ConfigurationDump {
     private let configuration: ClusterConfiguration
@@ -115,9 +116,9 @@ package struct ConfigurationDump {
         line(0, "# resource \(name) on \(configuration.nodeName): \(state), not stacked")
         line(0, "# defined at \(resource.file):\(resource.location.line)")
         line(0, "resource \(name) {")
-        section(.options, resource.options, level: 1)
+        // The chapter has "options" in front of the hosts; the program prints it behind them.
         for item in resource.hosts { host(item) }
-        for kind in OptionSection.allCases where kind != .options { section(kind, resource.options, level: 1) }
+        for kind in OptionSection.allCases { section(kind, resource.options, level: 1) }
         close(0)
         text += "\n"
     }

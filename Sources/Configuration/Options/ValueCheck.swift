@@ -23,7 +23,9 @@ extension OptionDescriptor {
         case .enumeration(let words, _):
             guard words.contains(value) else { throw .notOneOf(words) }
         case .wireProtocol:
-            guard ["A", "B", "C", "a", "b", "c"].contains(value) else { throw .notOneOf(["A", "B", "C"]) }
+            let letter = value.uppercased()
+            guard ["A", "B", "C"].contains(letter) else { throw .notOneOf(["A", "B", "C"]) }
+            return letter
         case .text(let byteCountMax):
             guard value.utf8.count <= byteCountMax else { throw .tooLong(byteCountMax: byteCountMax) }
         case .resource, .command, .names, .word:

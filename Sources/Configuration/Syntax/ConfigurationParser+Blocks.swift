@@ -50,9 +50,11 @@ extension ConfigurationParser {
 
     private func noteUnclosed(_ token: Token, expected: String) {
         guard let block = openBlocks.last else { return }
+        // A section of options says 'an option' at the end of the file, and 'an option keyword' for a wrong one.
         note(
             syntaxError(
-                token, expected: expected, kind: .unclosedBlock, openedAt: block.location,
+                token, expected: block.kind == .section ? "an option keyword" : expected, kind: .unclosedBlock,
+                openedAt: block.location,
                 hints: [
                     "'\(block.title)' opened at \(block.location.full) is not closed; "
                         + "a '}' is missing before line \(token.location.line)"

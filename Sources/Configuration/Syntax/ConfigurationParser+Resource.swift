@@ -143,14 +143,14 @@ extension ConfigurationParser {
         claim("protocol statement", "\(resource.name): protocol", scope: resource.location, at: keyword.location)
         let value = try expectString()
         guard let option = OptionTable.option("protocol", in: .net) else { return }
-        if (try? option.checked(value.text)) == nil {
+        if let letter = try? option.checked(value.text) {
+            resource.options.append(
+                OptionEntry(section: .net, name: "protocol", value: letter, location: keyword.location))
+        } else {
             note(
                 Diagnostic(
                     .error, .unknownProtocol, ["unknown protocol '\(value.shown)', should be one of A,B,C"],
                     at: value.location))
-        } else {
-            resource.options.append(
-                OptionEntry(section: .net, name: "protocol", value: value.text, location: keyword.location))
         }
         try expect(";")
     }

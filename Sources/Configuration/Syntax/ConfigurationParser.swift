@@ -310,7 +310,7 @@ package final class ConfigurationParser {
     /// Relative patterns are relative to the file that holds them; absolute ones are below the root if they match there.
     private func matches(of pattern: String) -> [String] {
         if pattern.hasPrefix("/") {
-            let rooted = root == "/" ? [] : source.glob(root + pattern)
+            let rooted = source.glob(pathBelowRoot(pattern, root: root))
             return rooted.isEmpty ? source.glob(pattern) : rooted
         }
         guard let slash = fileName.lastIndex(of: "/") else { return source.glob(pattern) }

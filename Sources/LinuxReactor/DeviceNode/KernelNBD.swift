@@ -37,8 +37,8 @@ package struct KernelNBD: Sendable {
         }
     }
 
-    /// Connects a free device over `sockets`, whose descriptors may be closed afterwards. The session at the other
-    /// ends must be able to answer: the kernel reads the partition table at once.
+    /// Connects a free device over `sockets`, whose descriptors may be closed afterwards. The kernel may read from the
+    /// device before this returns: call it from another thread than the one that serves.
     package static func connect(_ export: Export, sockets: [Int32]) throws(DeviceNodeError) -> KernelNBD {
         let netlink = try GenericNetlink(family: "nbd")
         defer { netlink.close() }
@@ -49,7 +49,8 @@ package struct KernelNBD: Sendable {
         return KernelNBD(index: Int(index))
     }
 
-    /// Disconnects the device; its requests fail from now on.
+    /// Disconnects the device; its requests fail from now on. The kernel takes leave of the server and may wait for it
+    /// to close: call it from another thread than the one that serves.
     package func disconnect() throws(DeviceNodeError) {
         let netlink = try GenericNetlink(family: "nbd")
         defer { netlink.close() }
@@ -60,7 +61,8 @@ package struct KernelNBD: Sendable {
         _ = try netlink.call("disconnect \(path)", message)
     }
 
-    static func connectMessage(_ export: Export, _ sockets: [Int32], family: UInt16) -> NetlinkMessage {
+    /// The message of ``connect(_:sockets:)``.
+    package static func connectMessage(_ export: Export, _ sockets: [Int32], family: UInt16) -> NetlinkMessage {
         var message = NetlinkMessage(
             type: family, command: UInt8(NBD_CMD_CONNECT), version: UInt8(NBD_GENL_VERSION), sequence: 2)
         message.attribute(UInt16(NBD_ATTR_SIZE_BYTES), export.sizeBytes)
@@ -79,12 +81,13 @@ package struct KernelNBD: Sendable {
 }
 
 /// A socket to one generic netlink family.
-struct GenericNetlink {
-    let family: UInt16
+package struct GenericNetlink {
+    /// The family's number, the type of its messages.
+    package let family: UInt16
     private let descriptor: Int32
 
     /// Opens a socket and asks for the family's number.
-    init(family name: String) throws(DeviceNodeError) {
+    package init(family name: String) throws(DeviceNodeError) {
         descriptor = yoke_generic_netlink_socket()
         guard descriptor >= 0 else { throw DeviceNodeError("open a netlink socket", code: errno) }
         var wait = timeval(tv_sec: 10, tv_usec: 0)
@@ -98,21 +101,22 @@ struct GenericNetlink {
             reply = try Self.call(descriptor, operation, message)
         } catch {
             Glibc.close(descriptor)
-            throw error
+            throw DeviceNodeError(
+                operation, code: error.code, advice: error.code == ENOENT ? "load it: modprobe \(name)" : "")
         }
         guard let number = reply.number(UInt16(CTRL_ATTR_FAMILY_ID)), let family = UInt16(exactly: number) else {
             Glibc.close(descriptor)
-            throw DeviceNodeError(operation, code: ENOENT, advice: "load it: modprobe \(name)")
+            throw DeviceNodeError(operation, code: EPROTO, advice: "the kernel named no family")
         }
         self.family = family
     }
 
-    func close() {
+    package func close() {
         Glibc.close(descriptor)
     }
 
     /// Sends one message and waits for its acknowledgement.
-    func call(_ operation: String, _ message: NetlinkMessage) throws(DeviceNodeError) -> NetlinkReply {
+    package func call(_ operation: String, _ message: NetlinkMessage) throws(DeviceNodeError) -> NetlinkReply {
         try Self.call(descriptor, operation, message)
     }
 
@@ -131,9 +135,7 @@ struct GenericNetlink {
             reply.take(datagram[..<count])
         }
         guard let code = reply.errorNumber, code == 0 else {
-            throw DeviceNodeError(
-                operation, code: reply.errorNumber ?? EPROTO,
-                advice: reply.errorNumber == ENOENT ? "the driver is not loaded" : "")
+            throw DeviceNodeError(operation, code: reply.errorNumber ?? EPROTO)
         }
         return reply
     }

@@ -8,11 +8,11 @@ internal import CYoke
 ///  20  attributes: length u16 (with these 4 bytes), type u16, data, padding
 /// ```
 /// Source: linux/netlink.h, linux/genetlink.h.
-struct NetlinkMessage {
+package struct NetlinkMessage {
     static let headByteCount = 20
     private static let nestedFlag: UInt16 = 1 << 15
 
-    private(set) var bytes: [UInt8]
+    package private(set) var bytes: [UInt8]
 
     init(type: UInt16, command: UInt8, version: UInt8, sequence: UInt32) {
         bytes = []
@@ -78,14 +78,16 @@ struct NetlinkMessage {
 }
 
 /// The messages in one datagram from the kernel.
-struct NetlinkReply {
+package struct NetlinkReply {
     /// 0 or an error number, once an acknowledgement or error was seen.
-    private(set) var errorNumber: Int32?
+    package private(set) var errorNumber: Int32?
     /// Attributes of the last message that is not an acknowledgement, by type.
     private(set) var attributes: [(type: UInt16, data: [UInt8])] = []
 
+    package init() {}
+
     /// Takes what it understands; stops at anything that does not fit.
-    mutating func take(_ datagram: ArraySlice<UInt8>) {
+    package mutating func take(_ datagram: ArraySlice<UInt8>) {
         var rest = datagram
         while rest.count >= 16 {
             let length = Int(Self.number(rest, 0, 4))
@@ -101,7 +103,8 @@ struct NetlinkReply {
         }
     }
 
-    func number(_ type: UInt16) -> UInt64? {
+    /// The number in the last attribute of that type.
+    package func number(_ type: UInt16) -> UInt64? {
         guard let data = attributes.last(where: { $0.type == type })?.data, data.count <= 8 else { return nil }
         return Self.number(data[...], 0, data.count)
     }

@@ -10,9 +10,9 @@ extension ReplicationEngine {
         scheduleHandlersAndResumption(volume, old, new)  // 3, 4, 5
         scheduleSyncUUID(volume, old, new)  // 6
         schedulePeerAttach(volume, old, new)  // 7
-        scheduleBitmapExchange(volume, old, new)  // 8
         scheduleNewGeneration(volume, old, new)  // 9, 10
         scheduleNotices(volume, old, new)  // 11 to 14
+        scheduleBitmapExchange(volume, old, new)  // 8, behind the P_STATE of 14
         scheduleStartingSync(volume, old, new)  // 15
         scheduleDiskLoss(volume, old, new)  // 16
         scheduleSyncEnd(volume, old, new)  // 17, 20, 21
@@ -28,7 +28,7 @@ extension ReplicationEngine {
         if lacksData(new) && !lacksData(old) {
             enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }
         }
-        guard new.suspNod || new.suspFen else { return }
+        guard new.isSuspended else { return }
         let cameBack = old.conn < .connected && new.conn >= .connected
         let gotDisk = (old.disk == .attaching || old.disk == .negotiating) && new.disk == .upToDate
         guard cameBack || gotDisk else { return }
@@ -122,10 +122,11 @@ extension ReplicationEngine {
         let becameInconsistent =
             old.disk == .upToDate && new.disk == .inconsistent && new.conn >= .connected  // 17
         let targetFinished = old.disk < .upToDate && old.conn >= .syncSource && new.conn == .connected  // 20
-        let verifyEndedEarly =
-            old.conn == .verifyS && new.conn == .connected && (volume.resync?.leftBits ?? 0) > 0
-            && connection.dialect.version != 100
-        for isToTell in [becameInconsistent, targetFinished, verifyEndedEarly] where isToTell {
+        if targetFinished {
+            // The generation that the peer learns by this must outlive a crash.
+            enqueue(.worker) { engine in engine.syncMetadata(volume, .worker) }
+        }
+        for isToTell in [becameInconsistent, targetFinished] where isToTell {
             enqueue(.worker) { engine in
                 engine.sendState(volume, new)
                 return .done
@@ -135,10 +136,6 @@ extension ReplicationEngine {
             old.conn > .connected && old.conn < .ahead && (new.conn == .connected || new.conn >= .ahead)  // 21
         if leftSync, volume.usableDisk != nil {
             enqueue(.worker) { engine in engine.writeChangedBitmap(volume, .worker) }
-        }
-        if old.conn >= .syncSource && old.conn <= .pausedSyncT && new.conn <= .connected {
-            // The state left them: what is still asked for is answered into the void.
-            volume.resyncTickAt = nil
         }
     }
 }

@@ -108,10 +108,16 @@ extension ReplicationEngine {
     private func apply(_ decision: StateDecision, to volume: Volume, isLogged: Bool = false) {
         let (old, new) = (volume.state, decision.new)
         volume.state = new
+        stateChangeCount += 1
         for warning in decision.warnings { log(.warning, volume, warning.text) }
         if !isLogged, let text = StateLog.change(from: old, to: new) { log(.info, volume, text) }
         actions.append(.changed(.volume(volume.number, from: old, to: new)))
         if new.conn >= .connected || new.conn < .wfReportParams { volume.isHandshakeStateSent = false }
+        // The peer was forced to be the one with the data. Spec: drbd-wire 8.3 step 7.
+        if old.disk == .inconsistent, old.pdsk == .inconsistent, old.peer == .secondary, new.peer == .primary {
+            volume.considersResync = true
+        }
+        followResync(volume, from: old, to: new)
         updateMetadataFlags(volume, from: old, to: new)
         spreadSuspension(from: volume, old: old, new: new)
         changed()

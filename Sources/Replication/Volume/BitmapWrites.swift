@@ -53,14 +53,10 @@ extension ReplicationEngine {
             advance(job, volume, disk)
             return
         }
-        disk.hasUnflushedData = false
         job.operationsPending += 1
-        submitMetadata(volume, disk, .flush, part: .data) { engine, errno in
+        flushData(volume, disk) { engine, errno in
             job.operationsPending -= 1
-            if errno != 0 {
-                job.isSuccess = false
-                engine.metadataFailed(volume, "flushing data before the bitmap", errno: errno)
-            }
+            if errno != 0 { job.isSuccess = false }
             engine.advanceBitmapJobs(volume, disk)
         }
     }

@@ -41,8 +41,11 @@ final class Disk {
     var hadIOError = false
     /// Detached by force: what still comes from the devices is not heeded.
     var isAbandoned = false
-    /// Writes since the last flush of the data device.
-    var hasUnflushedData = false
+    /// Data writes that were completed, and how many of them a flush that succeeded has covered.
+    var completedWrites: UInt64 = 0
+    var flushedWrites: UInt64 = 0
+    /// Completed data may still be lost with the power.
+    var hasUnflushedData: Bool { completedWrites > flushedWrites }
 
     init(
         device: BackingDevice, options: DiskOptions, geometry: MetadataGeometry, superblock: MetadataSuperblock,
@@ -55,9 +58,7 @@ final class Disk {
         self.bitmap = bitmap
         self.activityLog = activityLog
         flags = superblock.flags
-        uuids = GenerationUUIDs(
-            current: superblock.current, bitmap: superblock.bitmap, history0: superblock.history0,
-            history1: superblock.history1)
+        uuids = GenerationUUIDs(superblock)
     }
 
     /// The superblock must be written again.

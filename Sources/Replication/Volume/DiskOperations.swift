@@ -14,7 +14,8 @@ enum OperationOwner: UInt8 {
 
 /// An operation on metadata: what to do when it is done. Closures are fine here, these are rare.
 struct MetadataOperation {
-    let disk: Disk
+    /// Nil: the superblock of an attach, before there is a disk.
+    let disk: Disk?
     let completion: (ReplicationEngine, Int32) -> Void
 }
 
@@ -54,10 +55,24 @@ extension ReplicationEngine {
     }
 
     /// The operation of a request ended: the disk may be let go.
-    func dataOperationEnded(_ volume: Volume) {
+    func dataOperationEnded(_ volume: Volume, isWrite: Bool) {
         volume.counters.localPending -= 1
         guard let disk = volume.disk else { return }
         disk.operationsPending -= 1
+        if isWrite { disk.completedWrites += 1 }
+    }
+
+    /// Makes durable what was completed on the data device until now; `body` gets the error number.
+    func flushData(_ volume: Volume, _ disk: Disk, _ body: @escaping (ReplicationEngine, Int32) -> Void) {
+        let covered = disk.completedWrites
+        submitMetadata(volume, disk, .flush, part: .data) { engine, errno in
+            if errno == 0 {
+                disk.flushedWrites = max(disk.flushedWrites, covered)
+            } else {
+                engine.dataFailed(volume, .flush, sector: 0, byteCount: 0)
+            }
+            body(engine, errno)
+        }
     }
 
     /// Submits an operation on metadata, or a flush of the data device.
@@ -79,8 +94,8 @@ extension ReplicationEngine {
     private func metadataCompleted(_ index: Int, errno: Int32) {
         let operation = metadataOperations[index]
         metadataOperations.remove(index)
-        operation.disk.operationsPending -= 1
-        guard !operation.disk.isAbandoned else { return }
+        operation.disk?.operationsPending -= 1
+        guard operation.disk?.isAbandoned != true else { return }
         operation.completion(self, errno)
     }
 
@@ -94,5 +109,18 @@ extension ReplicationEngine {
     /// A block of memory for metadata.
     func metadataBuffer(byteCount: Int) -> IOSlice {
         IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount)
+    }
+}
+
+extension ReplicationEngine {
+    /// Submits an operation while the volume has no disk yet (attach).
+    func submitUnattached(
+        _ operation: DiskOperation, disk: Disk?, _ completion: @escaping (ReplicationEngine, Int32) -> Void
+    ) {
+        disk?.operationsPending += 1
+        let index = metadataOperations.insert(MetadataOperation(disk: disk, completion: completion))
+        var operation = operation
+        operation.id = operationID(.metadata, cookie: metadataOperations.cookie(of: index))
+        actions.append(.submit(operation))
     }
 }

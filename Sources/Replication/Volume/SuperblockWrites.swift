@@ -74,9 +74,10 @@ extension ReplicationEngine {
             body(self)
             return
         }
-        let wasInUse = disk.uuids.makeNewCurrent(
-            random: random.next(), isPrimary: volume.state.role == .primary)
-        if wasInUse { log(.warning, volume, "bm UUID was already set: \(hexDigits(disk.uuids.bitmap))") }
+        let before = disk.uuids.bitmap
+        if !disk.uuids.beginGeneration(random: random.next(), isPrimary: volume.state.role == .primary) {
+            log(.warning, volume, "bm UUID was already set: \(before)")
+        }
         volume.exposedUUID = disk.uuids.current
         disk.touch()
         logGenerations("new current UUID", volume, disk)
@@ -96,14 +97,6 @@ extension ReplicationEngine {
 
     /// `new current UUID A:B:C:D`, in the words of the kernel.
     func logGenerations(_ what: String, _ volume: Volume, _ disk: Disk) {
-        let uuids = disk.uuids
-        let text = [uuids.current, uuids.bitmap, uuids.history0, uuids.history1].map(hexDigits).joined(separator: ":")
-        log(.info, volume, "\(what) \(text)")
+        log(.info, volume, "\(what) \(disk.uuids)")
     }
-}
-
-/// Sixteen upper-case hexadecimal digits.
-func hexDigits(_ value: UInt64) -> String {
-    let digits = String(value, radix: 16, uppercase: true)
-    return String(repeating: "0", count: 16 - digits.count) + digits
 }

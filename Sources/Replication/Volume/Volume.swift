@@ -16,6 +16,10 @@ final class Volume {
     var openCount = 0
     /// Requests that came while I/O is held. Bounded by the applications' own depth.
     var heldRequests: RingQueue<ApplicationRequest> = RingQueue()
+    /// Writes that hold their extents of the activity log and wait for I/O to go on.
+    var heldStarts: RingQueue<Int> = RingQueue()
+    /// Parts of reads that look for another copy while I/O is held.
+    var heldReads: RingQueue<Int> = RingQueue()
     /// Reasons of the engine's own to hold application I/O for a moment (bitmap rewritten, new UUID not durable yet).
     var holdCount = 0
     /// Writes of applications and of the peer that are under way: none of them may overlap another one.
@@ -66,7 +70,8 @@ final class Volume {
     /// Peer's resync and verify reads that wait for their extent.
     var lockWaiters: RingQueue<Int> = RingQueue()
     var bitmapReceiver: BitmapReceiver?
-    var bitmapSender: BitmapSender?
+    /// The own bitmap went out in this exchange: what becomes out of sync now must be told. Spec: drbd-wire 10.1.
+    var isBitmapSent = false
     /// Where the next verify starts, in sectors. Spec: drbd-disk-and-state 14.6.
     var verifyStart: UInt64 = 0
     /// Stop sector of the verify that was asked for.

@@ -8,7 +8,8 @@ extension RegisterModel {
         var problem: String?
         let isAllowed = discardGranted[target] && wasPrimaryApart[0] && wasPrimaryApart[1]
         if !isAllowed, let loss = firstLoss(on: target) {
-            problem = "the resync from \(hostName(source)) to \(hostName(target)) throws away \(loss)"
+            problem =
+                "the resync from \(hostName(source)) to \(hostName(target)) throws away \(loss)"
                 + (discardGranted[target]
                     ? ", and the two were never Primary apart" : ", and nobody allowed that")
         }
@@ -46,7 +47,8 @@ extension RegisterModel {
             }
             let zeroes = left.all.contains { writes[Int($0)].isZero } && right.all.contains { writes[Int($0)].isZero }
             if !zeroes, problem == nil {
-                problem = "declared in sync, but sector \(areas.sector(at: index)) holds \(describe(left)) on A and "
+                problem =
+                    "declared in sync, but sector \(areas.sector(at: index)) holds \(describe(left)) on A and "
                     + "\(describe(right)) on B"
             }
             for write in right.all { cells[0][index].insert(write) }
@@ -68,7 +70,8 @@ extension RegisterModel {
         candidates.all.map { number in
             let write = writes[Int(number)]
             if number == 0 { return "nothing written" }
-            let state = write.isAcknowledged ? "acknowledged" : write.settled == .max ? "under way" : "failed or cut off"
+            let state =
+                write.isAcknowledged ? "acknowledged" : write.settled == .max ? "under way" : "failed or cut off"
             return "write \(number)\(write.isZero ? " (zeroes)" : "") of \(hostName(write.host)) (\(state))"
         }.joined(separator: " or ")
     }

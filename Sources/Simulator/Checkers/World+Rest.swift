@@ -121,20 +121,4 @@ extension World {
         if leftCurrent == rightCurrent { return true }
         return left.uuids[1] & ~1 == rightCurrent || right.uuids[1] & ~1 == leftCurrent
     }
-
-    /// Metadata writes worth a mark.
-    func observeMetadata(_ operation: DiskOperation) {
-        guard case .write = operation.kind, let data = operation.data, data.count >= 36 else { return }
-        let bytes = UnsafeRawBufferPointer(data.bytes)
-        guard bytes[0] == 0x69, bytes[1] == 0xcb, bytes[2] == 0x65, bytes[3] == 0xa2, bytes[12] == 0 else { return }
-        reach(.activityLogTransaction)
-        let updates = Int(bytes[14]) << 8 | Int(bytes[15])
-        for update in 0..<min(updates, 64) {
-            let slot = Int(bytes[36 + 2 * update]) << 8 | Int(bytes[37 + 2 * update])
-            let start = Int(bytes[18]) << 8 | Int(bytes[19])
-            guard slot >= start, slot - start < 919 else { continue }
-            let position = 420 + 4 * (slot - start)
-            if (0..<4).contains(where: { bytes[position + $0] != 0xff }) { reach(.activityLogEviction) }
-        }
-    }
 }

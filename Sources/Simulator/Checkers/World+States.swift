@@ -57,7 +57,8 @@ extension World {
         let own = hosts[host].states[volume]
         let other = hosts[1 - host].states[volume]
         let hasLocal = own.disk == .upToDate
-        let hasRemote = own.conn >= .connected && own.pdsk == .upToDate && other.disk == .upToDate
+        let hasRemote =
+            own.conn >= .connected && own.pdsk == .upToDate && other.disk == .upToDate
             && other.conn >= .connected
         let isWithout = !hasLocal && !hasRemote
         if isWithout || knowledge.isWithoutData[host][volume] { knowledge.lastWithoutData[host][volume] = now }
@@ -145,6 +146,11 @@ extension World {
 
     private func markChange(_ host: SimulatedHost, from: DeviceState, to: DeviceState) {
         if from.conn != to.conn { markConnection(host, from: from.conn, to: to.conn) }
+        // The network changes nothing, so one of the two engines has broken the protocol. Only one case is regular: a
+        // peer that was rebooted while I/O was suspended here (drbd-wire 8.3 step 9).
+        if to.conn == .protocolError, from.conn != .protocolError, !from.isSuspended {
+            fail("\(host.name) sees a protocol error of its peer (\(Self.describe(from)))")
+        }
         if from.disk != to.disk {
             if to.disk == .failed { reach(.diskFailed) }
             if to.disk == .negotiating { reach(.attachedWhileConnected) }
@@ -177,6 +183,9 @@ extension World {
         if contains(text, "Split-Brain detected") { host.admin.sawSplitBrain = true }
         if contains(text, "initial packet") && contains(text, "crossed") { reach(.crossedSockets) }
         if contains(text, "PingAck did not arrive") { reach(.pingTimeout) }
+        if contains(text, "Unrelated data") || contains(text, "unrelated data") {
+            fail("\(host.name) takes the peer for unrelated: \(text)")
+        }
         if contains(text, "Out of sync: start=") {
             fail("\(host.name) finds a difference by verify: \(text)")
         }

@@ -22,7 +22,7 @@ package final class Trace {
 
     /// One event. `host`: 0 or 1, -1 for the world; `first` and `second` tell events of a kind apart.
     package func note(
-        _ kind: Kind, host: Int, _ first: UInt64 = 0, _ second: UInt64 = 0, _ text: @autoclosure () -> String
+        _ kind: Kind, host: Int, _ first: UInt64, _ second: UInt64, _ text: @autoclosure () -> String
     ) {
         count += 1
         mix(now)
@@ -32,6 +32,14 @@ package final class Trace {
         guard let output else { return }
         let name = host < 0 ? " " : host == 0 ? "A" : "B"
         output("\(Self.format(now)) \(name) \(Self.mark(of: kind)) \(text())")
+    }
+
+    package func note(_ kind: Kind, host: Int, _ first: UInt64, _ text: @autoclosure () -> String) {
+        note(kind, host: host, first, 0, text())
+    }
+
+    package func note(_ kind: Kind, host: Int, _ text: @autoclosure () -> String) {
+        note(kind, host: host, 0, 0, text())
     }
 
     private func mix(_ word: UInt64) {

@@ -32,6 +32,7 @@ extension World {
             hosts.append(SimulatedHost(index: index, plan: plan, disks: disks))
             knowledge.lastWithoutData[index] = Array(repeating: 0, count: disks.count)
             knowledge.isWithoutData[index] = Array(repeating: true, count: disks.count)
+            knowledge.uuids[index] = Array(repeating: nil, count: disks.count)
             hosts[index].application.workers = Array(
                 repeating: ApplicationState.Worker(), count: scenario.load.workersPerHost)
         }
@@ -97,6 +98,19 @@ extension World {
         checkAtRest()
         trace.note(.check, host: -1, "settled, both copies compared")
         phase = .over
+    }
+
+    /// Now and then in the middle of the storm, at a moment when nothing is under way anywhere: both copies must be
+    /// equal then too.
+    func compareIfQuiet() {
+        guard phase == .storm, knowledge.comparisons < 3, models.allSatisfy({ $0.isInSync && $0.orphans.isEmpty }),
+            hosts.allSatisfy({ $0.isRunning && $0.isSettled && $0.application.outstanding == 0 }),
+            hosts.allSatisfy({ host in host.disks.allSatisfy { $0.data.isIdle && $0.metadata.isIdle } }),
+            network.isIdle, adminRandom.chance(1, in: 3), hosts.allSatisfy({ hasNoBitsSet(host: $0) })
+        else { return }
+        knowledge.comparisons += 1
+        trace.note(.check, host: -1, "quiet, both copies compared")
+        checkAtRest()
     }
 
     private func hasNoBitsSet(host: SimulatedHost) -> Bool {

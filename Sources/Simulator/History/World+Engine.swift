@@ -80,7 +80,8 @@ extension World {
         host.tickTime = nil
         host.ticksAtSameTime += 1
         if host.ticksAtSameTime > 10_000 {
-            return fail("\(host.name) asks for \(host.ticksAtSameTime) ticks without anything else: its deadline stands still")
+            return fail(
+                "\(host.name) asks for \(host.ticksAtSameTime) ticks without anything else: its deadline stands still")
         }
         feed(host: index, .tick)
     }
@@ -93,7 +94,7 @@ extension World {
             .action, host: host.index, 6 &+ operation.offset, UInt64(operation.byteCount),
             "disk \(operation.device.volume) \(operation.device.part): \(Self.describe(operation.kind)) "
                 + "\(operation.offset / 512)+\(operation.byteCount / 512)")
-        if operation.device.part == .metadata { observeMetadata(operation) }
+        if operation.device.part == .metadata { observeMetadata(host: host, operation) }
         queue.add(
             .diskDone(
                 host: host.index, incarnation: host.incarnation, operation.device, ticket: ticket, operation.id),
@@ -136,6 +137,16 @@ extension World {
         case .flush: "flush"
         case .discard: "discard"
         case .writeZeroes: "zeroes"
+        }
+    }
+
+    static func describe(_ kind: ApplicationRequest.Kind) -> String {
+        switch kind {
+        case .read: "read"
+        case .write(let forceUnitAccess): forceUnitAccess ? "write fua" : "write"
+        case .flush: "flush"
+        case .discard: "discard"
+        case .writeZeroes(let mayUnmap): mayUnmap ? "zeroes unmap" : "zeroes"
         }
     }
 

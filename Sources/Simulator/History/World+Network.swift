@@ -48,7 +48,8 @@ extension World {
                 pauses = machineRandom.chance(1, in: 4)
             }
             network.read(host: index, socket, into: UnsafeMutableRawBufferPointer(rebasing: window[0..<count]))
-            trace.note(.input, host: index, UInt64(socket.rawValue), UInt64(count), "\(count) bytes on \(socket.rawValue)")
+            trace.note(
+                .input, host: index, UInt64(socket.rawValue), UInt64(count), "\(count) bytes on \(socket.rawValue)")
             host.ticksAtSameTime = 0
             feed(host: index, .received(socket, count: count))
             if pauses {
@@ -111,7 +112,8 @@ extension World {
         let volume = packet.volume == 0 ? "" : " volume \(packet.volume)"
         switch command {
         case .data, .trim, .zeroes, .dataReply, .resyncDataReply:
-            let size = command == .trim || command == .zeroes
+            let size =
+                command == .trim || command == .zeroes
                 ? Int(packet.number32(at: 24) ?? 0) : packet.length - 24
             return "\(name)\(volume) sector \(packet.number64(at: 0) ?? 0)+\(size / 512) "
                 + "seq \(packet.number32(at: 16) ?? 0) flags \(String(packet.number32(at: 20) ?? 0, radix: 16))"

@@ -1,4 +1,4 @@
-package import EngineKit
+internal import EngineKit
 package import Replication
 
 /// Two hosts with real engines, and everything around them in memory: disks, network, clocks, applications, admins,
@@ -154,4 +154,8 @@ struct Knowledge {
     var lastWithoutData: [[UInt64]] = [[], []]
     /// By host, then volume: that is so at the moment.
     var isWithoutData: [[Bool]] = [[], []]
+    /// By host, then volume: the UUIDs last sent to the disk; nil before the first time.
+    var uuids: [[[UInt64]?]] = [[], []]
+    /// Comparisons of both disks that were made during the storm.
+    var comparisons = 0
 }

@@ -107,6 +107,8 @@ struct AdminState {
     /// The last connect had discard-my-data.
     var connectedToDiscard = false
     var commandName = ""
+    /// The volume that the awaited command attaches.
+    var attaching: Int?
 }
 
 /// One step of what an admin or an init script does.

@@ -71,7 +71,9 @@ enum MetadataForge {
     /// The superblock, 4096 bytes.
     static func superblock(_ contents: Contents, at places: Places) -> [UInt8] {
         var bytes: [UInt8] = []
-        func put32(_ value: UInt32) { for shift in [24, 16, 8, 0] { bytes.append(UInt8(value >> UInt32(shift) & 0xff)) } }
+        func put32(_ value: UInt32) {
+            for shift in [24, 16, 8, 0] { bytes.append(UInt8(value >> UInt32(shift) & 0xff)) }
+        }
         func put64(_ value: UInt64) {
             put32(UInt32(value >> 32))
             put32(UInt32(value & 0xffff_ffff))

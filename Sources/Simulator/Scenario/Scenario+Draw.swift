@@ -1,5 +1,5 @@
-package import EngineKit
-package import Replication
+internal import EngineKit
+internal import Replication
 
 extension Scenario {
     private static let second = 1_000_000_000
@@ -33,7 +33,9 @@ extension Scenario {
         default: beginning = .inSync
         }
         for _ in 0..<count {
-            let mebibytes = isWide ? random.between(300, 400) : random.chance(1, in: 6) ? random.between(17, 40) : random.between(2, 16)
+            let mebibytes =
+                isWide
+                ? random.between(300, 400) : random.chance(1, in: 6) ? random.between(17, 40) : random.between(2, 16)
             // Sometimes the device ends in the middle of a 4 KiB block.
             let sectors = UInt64(mebibytes * 2048 + (random.chance(1, in: 3) ? random.between(1, 15) : 0))
             volumes.append(Volume(sectors: sectors, areas: Self.drawAreas(sectors, isWide: isWide, &random)))

@@ -54,6 +54,7 @@ extension World {
             host.admin.connectedToDiscard = once.discardMyData
             host.admin.sawSplitBrain = false
         }
+        if case .attach(let volume, _, _) = command { host.admin.attaching = Int(volume.rawValue) }
         feed(host: host.index, .command(id, command))
     }
 
@@ -64,7 +65,13 @@ extension World {
             return fail("\(host.name) answers command \(command.rawValue), which nobody waits for")
         }
         host.admin.awaited = nil
-        if result != .success, !host.admin.isFailureTolerated { host.admin.script.removeAll() }
+        if case .failed(.uncleanMetadata, _) = result, let volume = host.admin.attaching {
+            applyActivityLog(host, volume)
+            host.admin.script.insert(attachStep(host, volume), at: 0)
+        } else if result != .success, !host.admin.isFailureTolerated {
+            host.admin.script.removeAll()
+        }
+        host.admin.attaching = nil
         // Not at once: the engine is in the middle of its actions.
         wake(host, at: now + 1_000)
     }
@@ -101,6 +108,18 @@ extension World {
         updateModels(changed: index)
     }
 
+    /// `up` and `attach` let the offline tool look first when the metadata is not clean.
+    private func applyActivityLog(_ host: SimulatedHost, _ volume: Int) {
+        switch OfflineTools.applyActivityLog(
+            disk: host.disks[volume].metadata, isInternal: host.plan.hasInternalMetadata)
+        {
+        case .success(let extents):
+            if extents > 0 { reach(.activityLogReplay) }
+            trace.note(.host, host: host.index, UInt64(extents), "apply-al \(volume): \(extents) extents marked")
+        case .failure(let refusal): fail("\(host.name): apply-al of volume \(volume): \(refusal.reason)")
+        }
+    }
+
     func attachStep(_ host: SimulatedHost, _ volume: Int) -> AdminStep {
         .command(
             .attach(VolumeNumber(UInt16(volume)), host.backingDevice(of: volume), host.plan.options),
@@ -133,7 +152,8 @@ extension World {
         host.application.isOpen = false
         host.application.outstanding = 0
         for worker in host.application.workers.indices { host.application.workers[worker].isBusy = false }
-        for number in requests.indices where requests[number].host == host.index && requests[number].state == .underWay {
+        for number in requests.indices where requests[number].host == host.index && requests[number].state == .underWay
+        {
             requests[number].state = .dead
             requests[number].data = nil
             requests[number].view = nil

@@ -122,7 +122,9 @@ extension World {
 
     func completed(host: SimulatedHost, _ id: RequestID, errno: Int32) {
         let number = Int(id.rawValue)
-        guard number < requests.count else { return fail("\(host.name) completes a request that was never made: \(number)") }
+        guard number < requests.count else {
+            return fail("\(host.name) completes a request that was never made: \(number)")
+        }
         let request = requests[number]
         trace.note(
             .answer, host: host.index, id.rawValue, UInt64(errno), "#\(number)\(errno == 0 ? "" : " errno \(errno)")")
@@ -173,7 +175,8 @@ extension World {
         let wasWithoutData = knowledge.lastWithoutData[host.index][request.volume] >= request.issued
         if !hadDiskError, !isWithoutData, !wasWithoutData {
             fail(
-                "request #\(number) on \(host.name) fails with errno \(errno), though UpToDate data was there all the time")
+                "request #\(number) on \(host.name) fails with errno \(errno), though UpToDate data was there all the time"
+            )
         }
     }
 

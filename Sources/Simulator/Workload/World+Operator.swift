@@ -10,6 +10,7 @@ extension World {
     /// A look at both hosts.
     func look() {
         queue.add(.look, at: now + UInt64(adminRandom.between(200, 900)) * Self.millisecond)
+        compareIfQuiet()
         for host in hosts where host.isRunning && host.admin.script.isEmpty && host.admin.awaited == nil {
             repair(host)
         }
@@ -45,11 +46,13 @@ extension World {
                 let number = VolumeNumber(UInt16(volume))
                 if case .fresh = scenario.beginning {
                     first.admin.script.append(
-                        .command(.primary(number, force: true), name: "primary --force \(volume)", isFailureTolerated: true))
+                        .command(
+                            .primary(number, force: true), name: "primary --force \(volume)", isFailureTolerated: true))
                 } else {
                     first.admin.script.append(
                         .command(
-                            .newCurrentUUID(number, clearBitmap: true), name: "new-current-uuid --clear-bitmap \(volume)",
+                            .newCurrentUUID(number, clearBitmap: true),
+                            name: "new-current-uuid --clear-bitmap \(volume)",
                             isFailureTolerated: true))
                 }
             }
@@ -184,7 +187,8 @@ extension World {
         var script: [AdminStep] = []
         for volume in host.states.indices where host.states[volume].role != .primary {
             let number = VolumeNumber(UInt16(volume))
-            script.append(.command(.primary(number, force: false), name: "primary \(volume)", isFailureTolerated: false))
+            script.append(
+                .command(.primary(number, force: false), name: "primary \(volume)", isFailureTolerated: false))
         }
         return script + [.openVolumes]
     }

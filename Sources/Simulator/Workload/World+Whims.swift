@@ -76,9 +76,12 @@ extension World {
 
     /// A full sync between two good copies, in either direction; only where it is small.
     private func invalidate(_ host: SimulatedHost, _ volume: VolumeNumber) {
-        guard hosts.allSatisfy({ $0.isSettled }), scenario.volumes[Int(volume.rawValue)].sectors < 6 * 2048 else { return }
+        guard hosts.allSatisfy({ $0.isSettled }), scenario.volumes[Int(volume.rawValue)].sectors < 6 * 2048 else {
+            return
+        }
         reach(.invalidated)
-        host.admin.script = adminRandom.chance(1, in: 2)
+        host.admin.script =
+            adminRandom.chance(1, in: 2)
             ? [simple(.invalidate(volume), "invalidate \(volume)")]
             : [simple(.invalidateRemote(volume), "invalidate-remote \(volume)")]
     }
