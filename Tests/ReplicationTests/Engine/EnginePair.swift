@@ -106,7 +106,10 @@ final class EnginePair {
     func connect(_ node: TestNode, _ id: SocketID) {
         schedule(wireLatency) { [self] in
             let other = node.other
-            guard !isCut else { return }
+            guard !isCut else {
+                schedule(.seconds(network.connectInterval)) { node.feed(.connectFailed(id, errno: 110)) }
+                return
+            }
             guard other.isUp, other.isListening else {
                 node.feed(.connectFailed(id, errno: 111))
                 return
@@ -232,6 +235,6 @@ final class EnginePair {
 
     var areDisksEqual: Bool {
         let sectors = min(a.volume.sizeSectors, b.volume.sizeSectors)
-        return sectors > 0 && a.disk.data(sectors: sectors) == b.disk.data(sectors: sectors)
+        return sectors > 0 && a.disk.hasSameData(as: b.disk, sectors: sectors)
     }
 }

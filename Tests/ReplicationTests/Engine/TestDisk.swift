@@ -1,5 +1,6 @@
 import DRBDLayout
 import EngineKit
+import Glibc
 import LayoutKit
 import Replication
 
@@ -76,8 +77,12 @@ final class TestDisk {
         Array(content[Int(sector) * 512..<Int(sector) * 512 + count])
     }
 
-    /// Data without metadata, as far as the cache tells.
-    func data(sectors: UInt64) -> ArraySlice<UInt8> { content[0..<Int(sectors) * 512] }
+    /// Whether the first sectors read the same on both.
+    func hasSameData(as other: TestDisk, sectors: UInt64) -> Bool {
+        content.withUnsafeBytes { own in
+            other.content.withUnsafeBytes { memcmp(own.baseAddress!, $0.baseAddress!, Int(sectors) * 512) == 0 }
+        }
+    }
 
     /// Carries out an operation; returns its error number.
     func perform(_ operation: DiskOperation) -> Int32 {
