@@ -22,9 +22,13 @@ final class EnginePair {
         var isEnding = false
         var endErrno: Int32 = 0
 
-        init(node: TestNode, id: SocketID) {
+        /// When it was made, among all.
+        let order: Int
+
+        init(node: TestNode, id: SocketID, order: Int) {
             self.node = node
             self.id = id
+            self.order = order
         }
     }
 
@@ -32,6 +36,7 @@ final class EnginePair {
     private var events: [Event] = []
     private var lastOrder: UInt64 = 0
     private var ends: [End] = []
+    private var streamCount = 0
     private(set) var a: TestNode!
     private(set) var b: TestNode!
 
@@ -114,8 +119,9 @@ final class EnginePair {
                 node.feed(.connectFailed(id, errno: 111))
                 return
             }
-            let near = End(node: node, id: id)
-            let far = End(node: other, id: other.engine.nextSocketID())
+            streamCount += 1
+            let near = End(node: node, id: id, order: streamCount)
+            let far = End(node: other, id: other.engine.nextSocketID(), order: streamCount)
             near.peer = far
             far.peer = near
             ends += [near, far]
@@ -192,6 +198,15 @@ final class EnginePair {
     func cut() {
         isCut = true
         ends.removeAll()
+    }
+
+    /// Puts bytes into a stream as if the other node had sent them.
+    func inject(_ bytes: [UInt8], into node: TestNode, onDataSocket: Bool) {
+        // The data socket is connected first.
+        let streams = ends.filter { $0.node === node && !$0.isClosed }.sorted { $0.order < $1.order }
+        guard let end = onDataSocket ? streams.first : streams.last else { return }
+        end.incoming += bytes
+        deliver(end)
     }
 
     /// Both ends of all streams get an error.

@@ -8,6 +8,8 @@ final class TestNode {
     unowned let pair: EnginePair
     var engine: ReplicationEngine
     let disk: TestDisk
+    /// Of a volume other than 0.
+    var secondDisk: TestDisk?
     let random: SeededRandom
     private let buffers = IOBufferPool()
 
@@ -87,8 +89,9 @@ final class TestNode {
 
     private func submit(_ operation: DiskOperation) {
         later(pair.diskLatency) { node in
-            guard !node.disk.isStuck else { return }
-            let errno = node.disk.perform(operation)
+            let disk = operation.device.volume == VolumeNumber(0) ? node.disk : node.secondDisk!
+            guard !disk.isStuck else { return }
+            let errno = disk.perform(operation)
             node.feed(.diskCompleted(operation.id, errno: errno))
         }
     }
@@ -146,7 +149,10 @@ final class TestNode {
 
     // MARK: I/O
 
-    func startRequest(_ kind: ApplicationRequest.Kind, sector: UInt64 = 0, byteCount: Int = 0, fill: UInt8 = 0) -> UInt64 {
+    func startRequest(
+        _ kind: ApplicationRequest.Kind, sector: UInt64 = 0, byteCount: Int = 0, fill: UInt8 = 0,
+        volume: VolumeNumber = VolumeNumber(0)
+    ) -> UInt64 {
         lastID += 1
         var data: IOSlice?
         switch kind {
@@ -160,7 +166,7 @@ final class TestNode {
         feed(
             .request(
                 ApplicationRequest(
-                    id: RequestID(lastID), volume: VolumeNumber(0), kind: kind, sector: sector, byteCount: byteCount,
+                    id: RequestID(lastID), volume: volume, kind: kind, sector: sector, byteCount: byteCount,
                     data: data)))
         return lastID
     }
