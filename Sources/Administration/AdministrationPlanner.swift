@@ -69,13 +69,13 @@ package struct AdministrationPlanner {
 
     mutating func add(
         _ action: PlanStep.Action, _ timeout: TimeoutClass = .unlimited, onFailure: FailureRule = .stopGroup,
-        stage: PlanStage = .single, of target: Target? = nil, isHiddenInDryRun: Bool = false, hidesErrors: Bool = false,
+        stage: PlanStage = .single, of target: Target? = nil, isHiddenInDryRun: Bool = false, holdsErrors: Bool = false,
         skipRemark: String? = nil
     ) {
         steps.append(
             PlanStep(
                 action, timeout: timeout, onFailure: onFailure, group: group, stage: stage,
-                resource: target?.resource.name, isHiddenInDryRun: isHiddenInDryRun, hidesErrors: hidesErrors,
+                resource: target?.resource.name, isHiddenInDryRun: isHiddenInDryRun, holdsErrors: holdsErrors,
                 skipRemark: skipRemark))
     }
 
@@ -129,6 +129,15 @@ package struct AdministrationPlanner {
         let command = request.command
         if command.scope == .resource, target.namesVolume, target.host.volumes.count > 1 {
             fail("\(command.name) operates on whole resources, but you specified a specific volume!\n", code: 1)
+            return nil
+        }
+        if command.scope == .singleVolume, target.volumes.count != 1 {
+            fail(
+                """
+                \(command.name) requires a specific volume id, but none is specified.
+                Try '\(command.name) minor-<minor_number>' or '\(command.name) \(target.resource.name)/<vnr>'
+
+                """, code: 1)
             return nil
         }
         if let peer = request.peer, let host = target.resource.peerHost, !host.names.contains(peer) {

@@ -50,14 +50,14 @@ package struct PlanStep: Equatable, Sendable {
     package var resource: String?
     /// Not in the listing of `-d`, as with the classic program.
     package var isHiddenInDryRun: Bool
-    /// The tool's standard error is not shown.
-    package var hidesErrors: Bool
+    /// The tool's standard error is shown only if its status is the one that counts.
+    package var holdsErrors: Bool
     /// What is said if the step is left out because of an earlier one.
     package var skipRemark: String?
 
     package init(
         _ action: Action, timeout: TimeoutClass = .unlimited, onFailure: FailureRule = .stopGroup, group: Int = 0,
-        stage: PlanStage = .single, resource: String? = nil, isHiddenInDryRun: Bool = false, hidesErrors: Bool = false,
+        stage: PlanStage = .single, resource: String? = nil, isHiddenInDryRun: Bool = false, holdsErrors: Bool = false,
         skipRemark: String? = nil
     ) {
         self.action = action
@@ -67,7 +67,7 @@ package struct PlanStep: Equatable, Sendable {
         self.stage = stage
         self.resource = resource
         self.isHiddenInDryRun = isHiddenInDryRun
-        self.hidesErrors = hidesErrors
+        self.holdsErrors = holdsErrors
         self.skipRemark = skipRemark
     }
 }

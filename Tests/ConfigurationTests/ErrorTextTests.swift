@@ -40,7 +40,8 @@ import Testing
             "t.conf:2: Parse error: 'an option' expected,\n\tbut got ''"),
         Row(
             "unknown top level", "foo",
-            "t.conf:1: Parse error: 'global | common | resource | skip | include' expected,\n\tbut got 'foo'", column: 1),
+            "t.conf:1: Parse error: 'global | common | resource | skip | include' expected,\n\tbut got 'foo'", column: 1
+        ),
         Row(
             "host item", "resource a { on alpha { foo; } }",
             "t.conf:1: Parse error: '\(hostItems)' expected,\n\tbut got 'foo'", column: 25),
@@ -49,7 +50,8 @@ import Testing
             "t.conf:1: Parse error: 'a syncer option keyword' expected,\n\tbut got 'foo'"),
         Row(
             "address", "resource a { on alpha { address foo; } }",
-            "t.conf:1: Parse error: 'ssocks | sdp | ipv4 | ipv6 | <ipv4 address> ' expected,\n\tbut got 'foo'", column: 33),
+            "t.conf:1: Parse error: 'ssocks | sdp | ipv4 | ipv6 | <ipv4 address> ' expected,\n\tbut got 'foo'",
+            column: 33),
         Row(
             "out of range", "resource a { net { timeout 700; } }",
             "t.conf:1: timeout 700 => 700 out of range [1..600].", column: 28),
@@ -66,7 +68,8 @@ import Testing
             "minor-count", "global { minor-count 999; }",
             "t.conf:1: minor-count 999 => 999 out of range [1..255]."),
         Row(
-            "not a number", "resource a { net { timeout abc; } }", "abc is not a valid number", column: 28, exitCode: 20),
+            "not a number", "resource a { net { timeout abc; } }", "abc is not a valid number", column: 28, exitCode: 20
+        ),
         Row(
             "protocol", "resource a { protocol D; }", "unknown protocol 'D', should be one of A,B,C", column: 23),
         Row(
@@ -172,7 +175,8 @@ import Testing
             "t.conf:1: Parse error: 'yes | no | ask' expected,\n\tbut got 'maybe'"),
         Row(
             "unknown global option", "global { foo 1; }",
-            "t.conf:1: Parse error: 'dialog-refresh | minor-count | disable-ip-verification' expected,\n\tbut got 'foo'"),
+            "t.conf:1: Parse error: 'dialog-refresh | minor-count | disable-ip-verification' expected,\n\tbut got 'foo'"
+        ),
         Row(
             "address without brackets", "resource a { on alpha { address ipv6 fe80::1:7789; } }",
             "t.conf:1: Parse error: '[' expected,\n\tbut got 'fe80::1:7789'"),

@@ -147,7 +147,9 @@ package struct SetupArguments: Equatable, Sendable {
         let isLong = spelled.hasPrefix("--")
         let name = String(spelled.drop { $0 == "-" })
         let allowed = known.filter { option in
-            (isLong ? [option.name] + option.aliases : option.aliases).contains { isLong == ($0.utf8.count > 1) && $0 == name }
+            (isLong ? [option.name] + option.aliases : option.aliases).contains {
+                isLong == ($0.utf8.count > 1) && $0 == name
+            }
         }
         if let option = allowed.first { return option }
         guard isLong, !name.isEmpty else { throw .unknownOption(spelled) }

@@ -310,7 +310,7 @@ package final class ConfigurationParser {
         }
     }
 
-    /// Relative patterns are relative to the file that holds them; absolute ones are below the root if they match there.
+    /// A relative pattern begins at the file that holds it; an absolute one is below the root if it matches there.
     private func matches(of pattern: String) -> [String] {
         if pattern.hasPrefix("/") {
             let rooted = source.glob(pathBelowRoot(pattern, root: root))
