@@ -15,12 +15,12 @@ package struct ToolCall: Equatable, Sendable {
     /// Nil is no limit.
     package var timeoutSeconds: Int?
     /// Standard error is not shown, but given back with the result.
-    package var holdsErrors: Bool
+    package var hidesErrors: Bool
 }
 
 /// How a call ended.
 package enum ToolResult: Equatable, Sendable {
-    /// With its status; `errors` is what it wrote to standard error, if that was held.
+    /// With its status; `errors` is what it wrote to standard error, if that was to be hidden.
     case exited(Int32, errors: String = "")
     case timedOut
     /// It could not be run at all; why.
@@ -260,14 +260,14 @@ package struct AdministrationExecutor {
         switch step.action {
         case .drbdsetup(let words):
             return ToolCall(
-                tool: .drbdsetup, arguments: words, timeoutSeconds: timeout, holdsErrors: step.holdsErrors)
+                tool: .drbdsetup, arguments: words, timeoutSeconds: timeout, hidesErrors: step.hidesErrors)
         case .drbdmeta(let words):
             return ToolCall(
-                tool: .drbdmeta, arguments: words, timeoutSeconds: timeout, holdsErrors: step.holdsErrors)
+                tool: .drbdmeta, arguments: words, timeoutSeconds: timeout, hidesErrors: step.hidesErrors)
         case .shellHandler(let command, let environment):
             return ToolCall(
                 tool: .shell(environment: environment), arguments: ["-c", command], timeoutSeconds: timeout,
-                holdsErrors: step.holdsErrors)
+                hidesErrors: step.hidesErrors)
         case .print, .fail:
             return nil
         }

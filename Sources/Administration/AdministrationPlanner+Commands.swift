@@ -51,7 +51,7 @@ extension AdministrationPlanner {
         case "outdate":
             add(
                 .drbdsetup(calls.minor(name, volume)), .medium, onFailure: .tryNext(unless: [17]), of: target,
-                holdsErrors: true)
+                hidesErrors: true)
             add(.drbdmeta(calls.meta(volume, [name])), .medium, onFailure: .stopGroupAs(5), of: target)
         case "resize", "check-resize":
             let size = calls.sizeOption(target, volume)
@@ -83,7 +83,7 @@ extension AdministrationPlanner {
     ) {
         add(
             .drbdsetup(calls.minor(name, volume)), timeout, onFailure: .tryNext(unless: codes), of: target,
-            holdsErrors: true)
+            hidesErrors: true)
         add(.drbdmeta(calls.meta(volume, [name])), timeout, of: target)
     }
 

@@ -69,13 +69,13 @@ package struct AdministrationPlanner {
 
     mutating func add(
         _ action: PlanStep.Action, _ timeout: TimeoutClass = .unlimited, onFailure: FailureRule = .stopGroup,
-        stage: PlanStage = .single, of target: Target? = nil, isHiddenInDryRun: Bool = false, holdsErrors: Bool = false,
+        stage: PlanStage = .single, of target: Target? = nil, isHiddenInDryRun: Bool = false, hidesErrors: Bool = false,
         skipRemark: String? = nil
     ) {
         steps.append(
             PlanStep(
                 action, timeout: timeout, onFailure: onFailure, group: group, stage: stage,
-                resource: target?.resource.name, isHiddenInDryRun: isHiddenInDryRun, holdsErrors: holdsErrors,
+                resource: target?.resource.name, isHiddenInDryRun: isHiddenInDryRun, hidesErrors: hidesErrors,
                 skipRemark: skipRemark))
     }
 

@@ -51,13 +51,13 @@ package struct PlanStep: Equatable, Sendable {
     /// Not in the listing of `-d`, as with the classic program.
     package var isHiddenInDryRun: Bool
     /// The tool's standard error is shown only if its status is the one that counts.
-    package var holdsErrors: Bool
+    package var hidesErrors: Bool
     /// What is said if the step is left out because of an earlier one.
     package var skipRemark: String?
 
     package init(
         _ action: Action, timeout: TimeoutClass = .unlimited, onFailure: FailureRule = .stopGroup, group: Int = 0,
-        stage: PlanStage = .single, resource: String? = nil, isHiddenInDryRun: Bool = false, holdsErrors: Bool = false,
+        stage: PlanStage = .single, resource: String? = nil, isHiddenInDryRun: Bool = false, hidesErrors: Bool = false,
         skipRemark: String? = nil
     ) {
         self.action = action
@@ -67,7 +67,7 @@ package struct PlanStep: Equatable, Sendable {
         self.stage = stage
         self.resource = resource
         self.isHiddenInDryRun = isHiddenInDryRun
-        self.holdsErrors = holdsErrors
+        self.hidesErrors = hidesErrors
         self.skipRemark = skipRemark
     }
 }

@@ -257,6 +257,23 @@ import Testing
         #expect(loaded.errors.last?.found == "foo")
     }
 
+    @Test("an item of another section is a wrong item where it is indented as one, not a sign of a lost brace")
+    func misplacedItem() {
+        let loaded = load("resource a {\n  syncer {\n    protocol C;\n    rate 5M;\n  }\n\(twoHosts) }")
+        #expect(loaded.errors.map(\.kind) == [.unknownOption])
+        #expect(loaded.errors[0].hints == ["'protocol' belongs into the 'net' section"])
+    }
+
+    @Test("a file full of mistakes is answered with some of them, one full of warnings is still good")
+    func manyProblems() {
+        let wrong = load("resource a { net { " + String(repeating: "foo 1; ", count: 10_000) + "} \(twoHosts) }")
+        #expect(wrong.errors.count == 51)
+        #expect(wrong.errors.last?.kind == .tooManyErrors)
+        let sloppy = load("resource a { net { " + String(repeating: "timeout 5; ", count: 10_000) + "} \(twoHosts) }")
+        #expect(sloppy.errors == [])
+        #expect(sloppy.warnings.count == 50)
+    }
+
     @Test("a resource that the end of the file closes is accepted, with a warning")
     func resourceClosedByEndOfFile() {
         let loaded = load("resource a {\n\(twoHosts)\n")
