@@ -19,7 +19,9 @@ private final class FakeDigests: DigestProvider {
 struct ChallengeResponseTests {
     private let digests = FakeDigests()
 
-    private func side(_ seed: UInt64, secret: String = "sEcReT", _ algorithm: DigestAlgorithm = .sha1) -> ChallengeResponse {
+    private func side(_ seed: UInt64, secret: String = "sEcReT", _ algorithm: DigestAlgorithm = .sha1)
+        -> ChallengeResponse
+    {
         ChallengeResponse(algorithm: algorithm, secret: Array(secret.utf8), random: SeededRandom(seed: seed))
     }
 
@@ -63,7 +65,9 @@ struct ChallengeResponseTests {
         let answer = response(of: &a, to: challenge)
         #expect((answer != nil) == (64...128).contains(count))
         guard let answer else {
-            #expect(a.judge(.authChallenge, byteCount: count) == .giveUp("P_AUTH_CHALLENGE of \(count) bytes, expected 64 to 128"))
+            #expect(
+                a.judge(.authChallenge, byteCount: count)
+                    == .giveUp("P_AUTH_CHALLENGE of \(count) bytes, expected 64 to 128"))
             return
         }
         #expect(answer == digests.authenticationCode(.sha1, key: Array("sEcReT".utf8), message: challenge))
@@ -81,10 +85,16 @@ struct ChallengeResponseTests {
     @Test("a wrong packet instead of the challenge is final, instead of the response it is tried again")
     func wrongPackets() {
         var a = side(1)
-        #expect(a.judge(.protocolSettings, byteCount: 25) == .giveUp("expected P_AUTH_CHALLENGE packet, received: P_PROTOCOL"))
-        #expect(a.judge(.authResponse, byteCount: 20) == .giveUp("expected P_AUTH_CHALLENGE packet, received: P_AUTH_RESPONSE"))
+        #expect(
+            a.judge(.protocolSettings, byteCount: 25)
+                == .giveUp("expected P_AUTH_CHALLENGE packet, received: P_PROTOCOL"))
+        #expect(
+            a.judge(.authResponse, byteCount: 20)
+                == .giveUp("expected P_AUTH_CHALLENGE packet, received: P_AUTH_RESPONSE"))
         _ = a.receive(side(2).challenge, digests: digests)
-        #expect(a.judge(.authChallenge, byteCount: 64) == .retry("expected P_AUTH_RESPONSE packet, received: P_AUTH_CHALLENGE"))
+        #expect(
+            a.judge(.authChallenge, byteCount: 64)
+                == .retry("expected P_AUTH_RESPONSE packet, received: P_AUTH_CHALLENGE"))
         #expect(a.judge(.authResponse, byteCount: 16) == .retry("P_AUTH_RESPONSE of 16 bytes, expected 20"))
         #expect(a.judge(.authResponse, byteCount: 20) == .proceed)
     }

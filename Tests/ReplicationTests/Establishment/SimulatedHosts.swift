@@ -111,8 +111,8 @@ final class YokeHost: SimulatedHost {
     }
 }
 
-/// A host that follows the algorithm of drbd-wire 2.3 step by step, as kernels do: one thing at a time, dead sockets are
-/// noticed only where the text says so.
+/// A host that follows the algorithm of drbd-wire 2.3 step by step, as kernels do: one thing at a time, dead sockets
+/// are noticed only where the text says so.
 final class KernelHost: SimulatedHost {
     private enum State {
         case idle
@@ -271,7 +271,9 @@ final class KernelHost: SimulatedHost {
             break
         case .checking(_, let isStep3):
             dropDead(network)
-            if data != nil && meta != nil { establish(network) } else {
+            if data != nil && meta != nil {
+                establish(network)
+            } else {
                 afterFailedCheck(network, isStep3: isStep3)
             }
         case .accepting:

@@ -40,8 +40,8 @@ struct SimulatedConnection: Equatable {
     var resolveConflicts: Bool
 }
 
-/// Two hosts and the network between them, in virtual time: packets of one direction stay in order, SYNs may be lost and
-/// repeated after a second or three.
+/// Two hosts and the network between them, in virtual time: packets of one direction stay in order, SYNs may be lost
+/// and repeated after a second or three, connections may be cut.
 final class SimulatedNetwork {
     private enum Event {
         case start(host: Int)
@@ -60,7 +60,6 @@ final class SimulatedNetwork {
     private struct Link {
         /// Host that connects.
         let client: Int
-        var isOpen = false
         var closed: Set<Bool> = []
         /// Earliest arrival of the next packet, by direction (true: from the client).
         var nextArrival: [Bool: Instant] = [:]
@@ -71,6 +70,8 @@ final class SimulatedNetwork {
     private let hosts: [any SimulatedHost]
     private let latency: Duration
     private let synLoss: UInt64
+    /// Connections of a hundred that are cut within their first two seconds.
+    private let cuts: UInt64
     private var links: [Link] = []
     private var events: [Scheduled] = []
     private var order = 0
@@ -79,9 +80,11 @@ final class SimulatedNetwork {
     init(seed: UInt64, _ hosts: [any SimulatedHost]) {
         random = SeededRandom(seed: seed)
         self.hosts = hosts
-        latency = [.microseconds(100), .milliseconds(1), .milliseconds(20), .milliseconds(150)][
-            Int(random.next(below: 4))]
+        latency =
+            [.microseconds(100), .milliseconds(1), .milliseconds(20), .milliseconds(150)][
+                Int(random.next(below: 4))]
         synLoss = [0, 0, 10, 40][Int(random.next(below: 4))]
+        cuts = [0, 0, 20, 50][Int(random.next(below: 4))]
         // Often both start together, so that their first packets cross.
         let apart: Duration = random.next(below: 2) == 0 ? latency * 3 : .seconds(3)
         for host in hosts.indices { schedule(now + delay(upTo: apart), .start(host: host)) }
@@ -142,15 +145,22 @@ final class SimulatedNetwork {
         case .syn(let index):
             let client = links[index].client
             let isRefused = !hosts[1 - client].isListening
-            schedule(now + delay(upTo: latency * 2), .synAnswer(index, isRefused: isRefused))
+            let answer = now + delay(upTo: latency * 2)
+            schedule(answer, .synAnswer(index, isRefused: isRefused))
             guard !isRefused else { return }
-            links[index].isOpen = true
+            links[index].nextArrival[false] = answer
             trace("link \(index) arrives")
+            if random.next(below: 100) < cuts {
+                schedule(now + latency * 2 + delay(upTo: .seconds(2)), .end(SocketEnd(link: index, isClient: true)))
+                schedule(now + delay(upTo: .seconds(2)), .end(SocketEnd(link: index, isClient: false)))
+            }
             hosts[1 - client].arrived(SocketEnd(link: index, isClient: false), self)
         case .synAnswer(let index, let isRefused):
             let end = SocketEnd(link: index, isClient: true)
             guard !links[index].closed.contains(true) else { return }
-            if isRefused { hosts[links[index].client].connectFailed(end, self) } else {
+            if isRefused {
+                hosts[links[index].client].connectFailed(end, self)
+            } else {
                 hosts[links[index].client].connected(end, self)
             }
         case .packet(let packet, let end):
@@ -160,6 +170,7 @@ final class SimulatedNetwork {
         case .end(let end):
             guard !links[end.link].closed.contains(end.isClient) else { return }
             trace("end of \(end)")
+            links[end.link].closed.insert(end.isClient)
             hosts[host(of: end)].ended(end, self)
         }
     }

@@ -49,10 +49,13 @@ struct ResyncProgressTests {
         var progress = ResyncProgress(totalBits: 25600, now: second(0))
         progress.pause(now: second(2))
         progress.resume(leftBits: 100, now: second(5))
-        #expect(progress.doneText(isVerify: false, now: second(13)) == "Resync done (total 13 sec; paused 3 sec; 10240 K/sec)")
+        #expect(
+            progress.doneText(isVerify: false, now: second(13))
+                == "Resync done (total 13 sec; paused 3 sec; 10240 K/sec)")
         progress.failedBits = 25600
         #expect(
-            progress.doneText(isVerify: true, now: second(5)) == "Online verify done (total 5 sec; paused 3 sec; 0 K/sec)")
+            progress.doneText(isVerify: true, now: second(5))
+                == "Online verify done (total 5 sec; paused 3 sec; 0 K/sec)")
         let fast = ResyncProgress(totalBits: 10, now: second(0))
         #expect(fast.doneText(isVerify: false, now: second(0)) == "Resync done (total 1 sec; paused 0 sec; 40 K/sec)")
     }
