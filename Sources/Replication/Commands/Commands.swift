@@ -25,7 +25,7 @@ extension ReplicationEngine {
     }
 
     /// Answers a command; the next one may begin.
-    func finish(_ id: CommandID, _ result: CommandResult) {
+    func answer(_ id: CommandID, _ result: CommandResult) {
         actions.append(.finish(id, result))
         if let running = runningCommand, running.id == id {
             runningCommand = nil
@@ -35,11 +35,11 @@ extension ReplicationEngine {
     }
 
     func finish(_ id: CommandID, _ result: StateChangeResult) {
-        finish(id, result.isSuccess ? .success : .refused(result))
+        answer(id, result.isSuccess ? .success : .refused(result))
     }
 
     func fail(_ id: CommandID, _ number: ErrorNumber, _ info: String? = nil) {
-        finish(id, .failed(number, info: info))
+        answer(id, .failed(number, info: info))
     }
 
     private func run(_ command: Command, _ id: CommandID) {

@@ -51,10 +51,12 @@ extension ReplicationEngine {
             return true
         }
         guard let authentication = connection.authentication else { return false }
-        let verdict = authentication.judgeHeader(
-            isChallenge: header.command == .authChallenge, isResponse: header.command == .authResponse,
-            length: Int(header.length))
-        return follow(verdict)
+        guard let command = header.command else {
+            log(.error, "expected AuthChallenge packet, received: \(hexadecimal(UInt64(header.commandNumber)))")
+            giveUp()
+            return false
+        }
+        return follow(authentication.judge(command, byteCount: Int(header.length)))
     }
 
     func receiveHandshakePacket(_ command: PacketCommand, _ body: UnsafeRawBufferPointer) -> PacketVerdict {

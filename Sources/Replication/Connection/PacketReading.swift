@@ -1,4 +1,4 @@
-package import EngineKit
+internal import EngineKit
 internal import DRBDLayout
 internal import LayoutKit
 

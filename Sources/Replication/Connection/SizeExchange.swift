@@ -91,7 +91,7 @@ extension ReplicationEngine {
     }
 
     private func receiveSizesDiskless(_ sizes: Sizes, _ volume: Volume) -> PacketVerdict {
-        let size = [sizes.currentSectors, sizes.userSectors, sizes.diskSectors].first { $0 > 0 } ?? 0
+        let size: UInt64 = [sizes.currentSectors, sizes.userSectors, sizes.diskSectors].first { $0 > 0 } ?? 0
         guard size > 0, size != volume.sizeSectors else { return .done }
         if volume.sizeSectors > 0, sizes.diskSectors == 0 {
             log(.warning, volume, "Ignored diskless peer device size (peer:\(size) != me:\(volume.sizeSectors) sectors)!")

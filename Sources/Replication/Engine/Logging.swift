@@ -1,4 +1,4 @@
-package import EngineKit
+internal import EngineKit
 
 extension ReplicationEngine {
     /// A line about the resource or its connection.
