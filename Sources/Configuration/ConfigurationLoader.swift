@@ -45,9 +45,11 @@ package enum ConfigurationLoader {
 
     /// Loads `path`, or the first of ``searchPaths`` below `root` that exists. `-` is standard input.
     ///
+    /// `additionalPath` is read behind it, as if it were included at its end (drbdadm's `--config-to-test`).
     /// Never fails otherwise than by the diagnostics of its result.
     package static func load(
-        path: String? = nil, source: any ConfigurationSource, identity: HostIdentity, root: String = "/"
+        path: String? = nil, additionalPath: String? = nil, source: any ConfigurationSource, identity: HostIdentity,
+        root: String = "/"
     ) -> LoadedConfiguration {
         let candidates: [String]
         if let path {
@@ -58,7 +60,9 @@ package enum ConfigurationLoader {
         for candidate in candidates {
             do throws(SourceError) {
                 let bytes = try source.read(candidate)
-                return load(bytes: bytes, fileName: candidate, source: source, identity: identity, root: root)
+                return load(
+                    bytes: bytes, fileName: candidate, additionalPath: additionalPath, source: source,
+                    identity: identity, root: root)
             } catch {
                 if case .notFound = error { continue }
                 return unreadable(candidate, reason: error.reason, identity: identity)
@@ -70,9 +74,11 @@ package enum ConfigurationLoader {
 
     /// Loads a main file that is in memory already.
     package static func load(
-        bytes: [UInt8], fileName: String, source: any ConfigurationSource, identity: HostIdentity, root: String = "/"
+        bytes: [UInt8], fileName: String, additionalPath: String? = nil, source: any ConfigurationSource,
+        identity: HostIdentity, root: String = "/"
     ) -> LoadedConfiguration {
-        let result = ConfigurationParser.parse(bytes: bytes, fileName: fileName, source: source, root: root)
+        let result = ConfigurationParser.parse(
+            bytes: bytes, fileName: fileName, additionalFile: additionalPath, source: source, root: root)
         var loaded = LoadedConfiguration(
             path: fileName, configuration: nil, diagnostics: result.diagnostics, files: result.files,
             identity: identity)

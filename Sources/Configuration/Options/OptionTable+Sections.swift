@@ -137,6 +137,6 @@ extension OptionDescriptor {
     /// An option that only DRBD 9 knows: any value is read.
     fileprivate static func nine(_ section: OptionSection, _ name: String) -> OptionDescriptor {
         OptionDescriptor(
-            section, name, section == .handlers ? .command : .text(byteCountMax: 255), .notServed("it belongs to DRBD 9"))
+            section, name, section == .handlers ? .command : .text(byteCountMax: 255), .notServed(belongsToNine))
     }
 }

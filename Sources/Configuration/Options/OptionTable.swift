@@ -58,6 +58,11 @@ package struct OptionDescriptor: Equatable, Sendable {
         self.isInitialOnly = isInitialOnly
     }
 
+    /// Only DRBD 9 knows it; drbdsetup does not take it.
+    package var isFromNine: Bool { support == .notServed(OptionDescriptor.belongsToNine) }
+
+    static let belongsToNine = "it belongs to DRBD 9"
+
     package var isFlag: Bool {
         if case .flag = kind { return true }
         return false

@@ -58,12 +58,15 @@ package final class ConfigurationParser {
     private var includeDepth = 0
 
     /// Parses one file from memory; included files come from `source`, of which there are none by default.
+    ///
+    /// `additionalFile` is read behind it, as if it were included at its end.
     package static func parse(
-        bytes: [UInt8], fileName: String, source: any ConfigurationSource = MemoryConfigurationSource(),
-        root: String = "/"
+        bytes: [UInt8], fileName: String, additionalFile: String? = nil,
+        source: any ConfigurationSource = MemoryConfigurationSource(), root: String = "/"
     ) -> ParseResult {
         let parser = ConfigurationParser(bytes: bytes, fileName: fileName, source: source, root: root)
         parser.parseFile()
+        if let additionalFile { parser.readAdditionalFile(additionalFile) }
         return ParseResult(tree: parser.tree, diagnostics: parser.diagnostics, files: parser.files)
     }
 
@@ -322,6 +325,11 @@ package final class ConfigurationParser {
             .error, .includeFailed,
             ["\(pattern.location.fileAndLine): Failed to open include file '\(pattern.text)'."], at: pattern.location,
             hints: [reason])
+    }
+
+    private func readAdditionalFile(_ path: String) {
+        let place = SourceLocation(file: path, line: 1, column: 1)
+        include(path, pattern: Token(kind: .word, text: path, location: place, startsLine: true))
     }
 
     private func include(_ path: String, pattern: Token) {
