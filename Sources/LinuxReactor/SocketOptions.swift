@@ -1,0 +1,28 @@
+internal import CYoke
+internal import Glibc
+
+/// Settings of a stream socket.
+package struct SocketOptions: Equatable, Sendable {
+    /// TCP_NODELAY. Requests are coalesced by the sender, so Nagle's algorithm only adds waits.
+    package var noDelay = true
+    /// SO_SNDBUF in bytes; 0 leaves it to the kernel's tuning. Spec: drbd-config-and-tools, `sndbuf-size`.
+    package var sendBufferByteCount = 0
+    /// SO_RCVBUF in bytes; 0 leaves it to the kernel's tuning. Spec: drbd-config-and-tools, `rcvbuf-size`.
+    package var receiveBufferByteCount = 0
+
+    package init() {}
+
+    /// Sets them on a socket that is not connected yet, since buffer sizes decide the window that is announced.
+    /// Settings that the kernel refuses keep its own values.
+    func apply(to descriptor: Int32, family: Int32) {
+        if sendBufferByteCount > 0 {
+            _ = yoke_set_option(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: sendBufferByteCount))
+        }
+        if receiveBufferByteCount > 0 {
+            _ = yoke_set_option(descriptor, SOL_SOCKET, SO_RCVBUF, Int32(clamping: receiveBufferByteCount))
+        }
+        if noDelay && family != AF_UNIX {
+            _ = yoke_set_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        }
+    }
+}

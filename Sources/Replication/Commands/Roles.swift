@@ -1,0 +1,168 @@
+internal import DRBDLayout
+internal import EngineKit
+
+// Promotion and demotion. Spec: drbd-disk-and-state 14.1, 14.2.
+
+/// A promotion under way.
+private struct Promotion {
+    let volume: Volume
+    let isForced: Bool
+    var request = StateRequest(role: .primary)
+    var triesLeft = 4
+    /// The own disk was declared UpToDate by force.
+    var overrodeDisk = false
+    var hasWaitedForPeer = false
+}
+
+extension ReplicationEngine {
+    func promote(_ volume: Volume, force: Bool, _ id: CommandID) {
+        if volume.state.role == .primary && !force { return finish(id, .success) }
+        let promotion = Promotion(volume: volume, isForced: force)
+        // Finds a dead peer early.
+        volume.isChangingState = true
+        whenPeerAnswers { engine in
+            engine.tryPromotion(promotion) { engine, result, promotion in
+                engine.concludePromotion(promotion, result, id)
+            }
+        }
+    }
+
+    /// Runs `body` when the peer answered a ping, at once without a peer, or when the connection is lost.
+    private func whenPeerAnswers(_ body: @escaping (ReplicationEngine) -> Void) {
+        guard connection.isLive else { return body(self) }
+        final class Answer { var hasCome = false }
+        let answer = Answer()
+        let serial = connection.serial
+        ping { _ in answer.hasCome = true }
+        when({ answer.hasCome || $0.connection.serial != serial || !$0.connection.isLive }, body)
+    }
+
+    private func tryPromotion(
+        _ promotion: Promotion,
+        _ body: @escaping (ReplicationEngine, StateChangeResult, Promotion) -> Void
+    ) {
+        var promotion = promotion
+        promotion.triesLeft -= 1
+        let isLast = promotion.triesLeft <= 0
+        requestChange(promotion.volume, promotion.request, isQuiet: !isLast) { engine, result in
+            if isLast {
+                body(engine, result, promotion)
+            } else {
+                engine.considerPromotion(promotion, result, body)
+            }
+        }
+    }
+
+    /// What to do about the result of a try.
+    private func considerPromotion(
+        _ promotion: Promotion, _ result: StateChangeResult,
+        _ body: @escaping (ReplicationEngine, StateChangeResult, Promotion) -> Void
+    ) {
+        var next = promotion
+        let volume = promotion.volume
+        let disk = volume.state.disk
+        switch result {
+        case _ where result.isSuccess:
+            body(self, result, promotion)
+        case .refusedByPeer where promotion.request.pdsk != nil:
+            next.request.pdsk = nil
+            tryPromotion(next, body)
+        case .refusedByPeer where !promotion.hasWaitedForPeer:
+            // Both asked at once: one is refused and repeats it.
+            next.hasWaitedForPeer = true
+            next.triesLeft = max(1, next.triesLeft)
+            tryPromotion(next, body)
+        case .noUpToDateDisk
+        where promotion.isForced && disk < .upToDate && disk >= .inconsistent && disk != .unknown
+            && promotion.request.disk == nil:
+            next.request.disk = .upToDate
+            next.overrodeDisk = true
+            tryPromotion(next, body)
+        case .noUpToDateDisk where disk == .consistent && promotion.request.pdsk == nil:
+            fencePeer { engine, isFenced in
+                if isFenced {
+                    next.request.disk = .upToDate
+                    next.request.pdsk = engine.fencedPeerDisk(volume)
+                }
+                engine.tryPromotion(next, body)
+            }
+        case .primaryNeedsPeerOutdated where promotion.request.pdsk == nil:
+            fencePeer { engine, isFenced in
+                if !isFenced && promotion.isForced {
+                    engine.log(.warning, volume, "Forced into split brain situation!")
+                    next.request.pdsk = .outdated
+                    next.overrodeDisk = true
+                }
+                engine.tryPromotion(next, body)
+            }
+        case .twoPrimaries where !promotion.hasWaitedForPeer:
+            // The peer may be dead or demoting: its ping time-out tells. Spec: drbd-wire 8.4.
+            next.hasWaitedForPeer = true
+            next.triesLeft = 1
+            after(.deciseconds((connection.network?.pingTimeout ?? 0) + 1)) { engine in
+                engine.tryPromotion(next, body)
+                engine.changed()
+            }
+        default:
+            next.triesLeft = 1
+            tryPromotion(next, body)
+        }
+    }
+
+    /// What fencing found, as far as it goes beyond what the state knows.
+    private func fencedPeerDisk(_ volume: Volume) -> DiskState? {
+        volume.state.pdsk > .outdated ? .outdated : nil
+    }
+
+    private func concludePromotion(_ promotion: Promotion, _ result: StateChangeResult, _ id: CommandID) {
+        let volume = promotion.volume
+        volume.isChangingState = false
+        guard result.isSuccess else { return finish(id, result) }
+        connection.once.discardMyData = false
+        let disk = volume.usableDisk
+        let isAlone = volume.state.conn < .connected || volume.state.pdsk <= .failed
+        let isNewGeneration = promotion.overrodeDisk || (isAlone && disk?.uuids.bitmap == 0)
+        volume.holdCount += 1
+        let conclude: (ReplicationEngine) -> Void = { engine in
+            volume.holdCount -= 1
+            if volume.state.conn >= .wfReportParams {
+                if promotion.overrodeDisk { engine.sendUUIDs(volume) }
+                engine.sendState(volume, volume.state)
+            }
+            engine.finish(id, .success)
+        }
+        if isNewGeneration, disk != nil {
+            makeNewGeneration(volume, conclude)
+        } else if let disk {
+            disk.uuids.setRole(isPrimary: true)
+            disk.touch()
+            syncMetadata(volume, conclude)
+        } else {
+            conclude(self)
+        }
+    }
+
+    // MARK: Demotion
+
+    func demote(_ volume: Volume, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void) {
+        requestChange(volume, StateRequest(role: .secondary)) { engine, result in
+            guard result == .success else { return body(engine, result) }
+            engine.when({ _ in volume.counters.applicationPending == 0 }) { engine in
+                if let disk = volume.usableDisk {
+                    disk.uuids.setRole(isPrimary: false)
+                    disk.touch()
+                }
+                let conclude: (ReplicationEngine) -> Void = { engine in
+                    if volume.state.conn >= .wfReportParams { engine.sendState(volume, volume.state) }
+                    body(engine, .success)
+                }
+                engine.writeBitmapUnlessSyncing(volume) { engine in engine.syncMetadata(volume, conclude) }
+            }
+        }
+    }
+
+    private func writeBitmapUnlessSyncing(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
+        guard volume.usableDisk != nil, volume.state.conn <= .connected else { return body(self) }
+        writeBitmap(volume, .changed) { engine, _ in body(engine) }
+    }
+}

@@ -1,0 +1,154 @@
+internal import DRBDLayout
+internal import EngineKit
+
+// The source reads what the target asks for. Spec: drbd-wire 11.
+
+extension ReplicationEngine {
+    /// P_RS_DATA_REQUEST, P_RS_THIN_REQ, P_CSUM_RS_REQUEST: always answered with data.
+    func receiveResyncRequest(_ request: BlockRequest, _ volume: Volume) -> PacketVerdict {
+        if let text = rangeDefect(
+            volume, request.sector, Int(request.size), limit: connection.dialect.requestByteCountMax)
+        {
+            return .violation(text)
+        }
+        if volume.state.conn == .ahead {
+            sendAck(
+                .resyncCancel, volume, sector: request.sector, blockID: request.blockID, byteCount: Int(request.size))
+            return .done
+        }
+        guard volume.usableDisk != nil, volume.state.disk == .upToDate else {
+            log(.error, volume, "Can not satisfy peer's resync request, no UpToDate data.")
+            refuseResyncRead(volume, sector: request.sector, byteCount: Int(request.size))
+            return .done
+        }
+        let index = insertPeerRead(.resyncRead, request, volume)
+        lockThenRead(index)
+        return .done
+    }
+
+    private func refuseResyncRead(_ volume: Volume, sector: UInt64, byteCount: Int) {
+        sendAck(
+            .negativeResyncDataReply, volume, sector: sector, blockID: WireConstants.resyncBlockID,
+            byteCount: byteCount)
+    }
+
+    /// Reads when no write of an application is in the extent: between the read and its reply no newer write of the
+    /// block may go out.
+    func lockThenRead(_ index: Int) {
+        if !tryLockAndRead(index) { peerRequests[index].volume.lockWaiters.append(index) }
+    }
+
+    /// False: it must wait.
+    private func tryLockAndRead(_ index: Int) -> Bool {
+        let volume = peerRequests[index].volume
+        let sector = peerRequests[index].sector
+        guard let disk = volume.usableDisk else {
+            peerRequestWithoutDisk(index)
+            return true
+        }
+        switch volume.resyncExtents.lock(ResyncExtents.extent(ofSector: sector), against: disk.activityLog) {
+        case .locked:
+            let overlaps =
+                volume.intervals.overlapping(.local, sector: sector, byteCount: peerRequests[index].byteCount) != nil
+            if overlaps, !faults.contains(.skipResyncLock) {
+                unlockExtent(volume, sector: sector)
+                return false
+            }
+            peerRequests[index].flags.insert(.holdsExtent)
+            submitPeerRead(index, disk)
+            return true
+        case .busy:
+            return false
+        case .yielded:
+            volume.shouldRetryExtents = true
+            return false
+        }
+    }
+
+    private func peerRequestWithoutDisk(_ index: Int) {
+        let request = peerRequests[index]
+        peerRequests.remove(index)
+        request.volume.counters.unacknowledged -= 1
+        guard request.connectionSerial == connection.serial else { return }
+        refuseResyncRead(request.volume, sector: request.sector, byteCount: request.byteCount)
+    }
+
+    /// Extents may have become free. In order of arrival; one that still waits does not hold up the others.
+    func retryLockWaiters(_ volume: Volume) {
+        guard !volume.lockWaiters.isEmpty else { return }
+        for _ in 0..<volume.lockWaiters.count {
+            guard let index = volume.lockWaiters.popFirst() else { return }
+            if !tryLockAndRead(index) { volume.lockWaiters.append(index) }
+        }
+    }
+
+    func finishResyncRead(_ index: Int, errno: Int32) {
+        let request = peerRequests[index]
+        let volume = request.volume
+        peerRequests.remove(index)
+        volume.counters.unacknowledged -= 1
+        let isCurrent = request.connectionSerial == connection.serial && connection.isLive
+        if errno == 0, isCurrent, let data = request.data {
+            volume.counters.sentSectors += UInt64(request.byteCount / 512)
+            sendBulk(
+                .resyncDataReply, volume,
+                DataHeader(sector: request.sector, blockID: WireConstants.resyncBlockID), data)
+        } else if isCurrent {
+            dataFailed(volume, .read, sector: request.sector, byteCount: request.byteCount)
+            refuseResyncRead(volume, sector: request.sector, byteCount: request.byteCount)
+            volume.resync?.failedBits += UInt64((request.byteCount + 4095) / 4096)
+        }
+        // The reply stands on the data socket: a newer write comes behind it.
+        if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
+    }
+
+    /// P_RS_WRITE_ACK or P_NEG_ACK for a block of the resync.
+    func receiveResyncAck(_ ack: BlockAck, _ volume: Volume, isGood: Bool) -> PacketVerdict {
+        if let text = rangeDefect(volume, ack.sector, Int(ack.size), limit: 128 << 20) { return .violation(text) }
+        if isGood {
+            setInSync(volume, sector: ack.sector, byteCount: Int(ack.size))
+        } else {
+            volume.resync?.failedBits += UInt64((ack.size + 4095) / 4096)
+        }
+        return .done
+    }
+
+    // MARK: End
+
+    /// The target says that it is done.
+    func finishResyncIfClean(_ volume: Volume) {
+        guard let resync = volume.resync, resync.part == .source, !resync.isFinishing else { return }
+        guard volume.leftBits(resync) == 0 else { return }
+        endResyncAsSource(volume, withFailures: resync.failedBits > 0)
+    }
+
+    /// Whether nothing is left to sync but blocks that failed.
+    func hasOnlyFailedBits(_ volume: Volume) -> Bool {
+        guard let resync = volume.resync, resync.part == .source, !resync.isFinishing else { return false }
+        return volume.leftBits(resync) == 0 && resync.failedBits > 0
+    }
+
+    func endResyncAsSource(_ volume: Volume, withFailures: Bool) {
+        guard let resync = volume.resync, !resync.isFinishing else { return }
+        resync.isFinishing = true
+        ping { engine in
+            guard volume.resync === resync, let disk = volume.usableDisk else { return }
+            engine.logEnd(volume, resync)
+            if !withFailures {
+                disk.uuids.finishResyncAsSource()
+                disk.touch()
+                engine.logGenerations("updated UUIDs", volume, disk)
+            }
+            engine.change(
+                volume, StateRequest(conn: .connected, pdsk: withFailures ? .inconsistent : .upToDate), .hard)
+            engine.unfenceIfEqual()
+        }
+    }
+
+    /// Both sides have all data again: the fence may be taken down. Spec: drbd-disk-and-state 16.
+    private func unfenceIfEqual() {
+        let isFencing = volumes.contains { ($0.disk?.options.fencing ?? .dontCare) != .dontCare }
+        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else { return }
+        runHandler("unfence-peer", nil) { _, _ in }
+    }
+}

@@ -1,0 +1,115 @@
+internal import DRBDLayout
+internal import EngineKit
+
+// Detach and what follows when a disk failed. Spec: drbd-disk-and-state 8.2, 15.2.
+//
+//     detach or error -> Failed -> the peer is told, operations under way end -> bitmap, superblock -> Diskless
+
+extension ReplicationEngine {
+    func detach(_ volume: Volume, force: Bool, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void) {
+        if force {
+            forceDetach(volume)
+            when({ _ in volume.disk == nil && volume.state.disk == .diskless }) { engine in body(engine, .success) }
+            return
+        }
+        guard volume.state.disk != .diskless else { return body(self, .nothingToDo) }
+        requestChange(volume, StateRequest(disk: .failed)) { engine, result in
+            guard result.isSuccess else { return body(engine, result) }
+            engine.when({ _ in volume.disk == nil && volume.state.disk == .diskless }) { engine in
+                body(engine, .success)
+            }
+        }
+    }
+
+    /// Nothing is awaited from the disk any more: what waits for it fails.
+    func forceDetach(_ volume: Volume) {
+        guard let disk = volume.disk, !disk.isAbandoned else { return }
+        disk.isAbandoned = true
+        change(volume, StateRequest(disk: .failed), .hard)
+        abortDiskRequests(volume)
+        for job in disk.bitmapJobs {
+            job.isSuccess = false
+            job.finish(self)
+        }
+        disk.bitmapJobs.removeAll()
+        releaseDurabilityWaits(disk, all: true)
+        releaseActivityLogWaiters(volume)
+        changed()
+    }
+
+    /// Fails what the disk works on. The late completions find nothing.
+    private func abortDiskRequests(_ volume: Volume) {
+        for index in requests.indexes where requests[index].volume === volume {
+            guard requests[index].flags.contains(.localPending) else { continue }
+            // Payload that a stuck disk may still write to or read from stays with the operation, not with us.
+            localCompleted(index, errno: Errno.io)
+        }
+        for index in peerRequests.indexes where peerRequests[index].volume === volume {
+            peerRequestCompleted(index, errno: Errno.io)
+        }
+        for place in flushes.indices where flushes[place].volume === volume {
+            flushes[place].isLocalPending = false
+        }
+    }
+
+    /// Entered Failed or Diskless. Spec: drbd-disk-and-state 12 step 16, 15.2.
+    func scheduleDiskLoss(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
+        if new.disk == .failed && old.disk != .failed {
+            enqueue(.worker) { engine in
+                if new.conn >= .connected { engine.sendState(volume, new) }
+                engine.cancelResync(volume)
+                engine.releaseActivityLogWaiters(volume)
+                engine.letGoOfDisk(volume)
+                return .done
+            }
+        }
+        if new.disk == .diskless && old.disk != .diskless {
+            enqueue(.worker) { engine in
+                if new.conn >= .connected { engine.sendState(volume, new) }
+                engine.dropDisk(volume)
+                return .done
+            }
+        }
+    }
+
+    /// When nothing is under way on the disk: bitmap, superblock, Diskless.
+    private func letGoOfDisk(_ volume: Volume) {
+        guard let disk = volume.disk, !disk.isAbandoned else {
+            change(volume, StateRequest(disk: .diskless), .hard)
+            return
+        }
+        when({ _ in disk.operationsPending == 0 || disk.isAbandoned }) { engine in
+            guard !disk.isAbandoned else {
+                engine.change(volume, StateRequest(disk: .diskless), .hard)
+                return
+            }
+            engine.writeBitmap(volume, .changed) { engine, isSuccess in
+                if !isSuccess || (disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil) {
+                    disk.flags.insert(.fullSync)
+                    disk.touch()
+                }
+                engine.syncMetadata(volume) { engine in
+                    engine.change(volume, StateRequest(disk: .diskless), .hard)
+                }
+            }
+        }
+    }
+
+    private func dropDisk(_ volume: Volume) {
+        if let disk = volume.disk {
+            releaseDurabilityWaits(disk, all: true)
+            // Extents of a log that is gone are nobody's.
+            for index in requests.indexes where requests[index].volume === volume {
+                requests[index].flags.remove(.inActivityLog)
+            }
+            for index in peerRequests.indexes where peerRequests[index].volume === volume {
+                peerRequests[index].flags.remove(.inActivityLog)
+            }
+        }
+        volume.disk = nil
+        volume.resyncExtents = ResyncExtents(faults: faults)
+        if volume.state.conn < .connected { volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0 }
+        actions.append(.releaseBackingDevices(volume.number))
+        changed()
+    }
+}

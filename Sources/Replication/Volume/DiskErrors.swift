@@ -1,0 +1,73 @@
+internal import DRBDLayout
+internal import EngineKit
+
+// What happens when a backing device fails. Spec: drbd-disk-and-state 15.
+
+extension ReplicationEngine {
+    enum DataFailure {
+        case read, write, flush
+    }
+
+    /// An operation on data failed: the policy decides about the disk.
+    func dataFailed(_ volume: Volume, _ failure: DataFailure, sector: UInt64, byteCount: Int) {
+        guard let disk = volume.disk, !disk.isAbandoned, volume.state.disk > .failed else { return }
+        disk.hadIOError = true
+        let what = failure == .read ? "READ" : failure == .write ? "WRITE" : "FLUSH"
+        log(.error, volume, "local \(what) IO error sector \(sector)+\(byteCount / 512) on data device")
+        if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
+        switch disk.options.onIOError {
+        case .passOn where failure != .flush:
+            if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
+        case .passOn, .detach:
+            failDisk(volume, "Local IO failed. Detaching...")
+        case .callLocalIOError:
+            failDisk(volume, "Local IO failed. Detaching...", callsHandler: true)
+        }
+    }
+
+    /// An operation on metadata failed: the disk is of no use any more.
+    func metadataFailed(_ volume: Volume, _ what: String, errno: Int32) {
+        guard let disk = volume.disk else { return }
+        log(.error, volume, "meta data I/O error: \(what) failed, errno \(errno)")
+        releaseDurabilityWaits(disk, all: true)
+        guard !disk.isAbandoned, volume.state.disk > .failed || volume.state.disk == .attaching else { return }
+        if volume.state.disk == .attaching { return }
+        failDisk(
+            volume, "Meta data IO failed. Detaching...", callsHandler: disk.options.onIOError == .callLocalIOError)
+    }
+
+    private func failDisk(_ volume: Volume, _ text: String, callsHandler: Bool = false) {
+        log(.error, volume, text)
+        if callsHandler {
+            enqueue(.worker) { engine in engine.runHandler("local-io-error", volume, .worker) }
+        }
+        change(volume, StateRequest(disk: .failed), .hard)
+    }
+
+    // MARK: disk-timeout
+
+    func armDiskCheck(_ volume: Volume, _ disk: Disk) {
+        guard disk.options.diskTimeout > 0, volume.diskCheckAt == nil else { return }
+        volume.diskCheckAt = now + .deciseconds(disk.options.diskTimeout)
+    }
+
+    /// A disk that does not answer in time is given up. Spec: drbd-disk-and-state 15.1.
+    func checkDisk(_ volume: Volume) {
+        guard let due = volume.diskCheckAt, due <= now else { return }
+        volume.diskCheckAt = nil
+        guard let disk = volume.usableDisk, disk.options.diskTimeout > 0 else { return }
+        let limit = Duration.deciseconds(disk.options.diskTimeout)
+        var oldest: Instant?
+        for index in requests.indexes where requests[index].volume === volume {
+            guard requests[index].flags.contains(.localPending) else { continue }
+            oldest = min(oldest ?? requests[index].submittedAt, requests[index].submittedAt)
+        }
+        guard let oldest else { return }
+        if oldest + limit <= now {
+            log(.error, volume, "Local backing device failed to meet the disk-timeout")
+            forceDetach(volume)
+        } else {
+            volume.diskCheckAt = oldest + limit
+        }
+    }
+}

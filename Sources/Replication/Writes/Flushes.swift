@@ -1,0 +1,67 @@
+internal import DRBDLayout
+internal import EngineKit
+
+// A flush of an application: all writes answered before are on stable storage on every copy they went to. The local disk
+// is flushed, the epoch is closed, and its P_BARRIER_ACK is awaited.
+//
+// Deviation: kernels answer a flush when the local disk is flushed and leave the peer's to the barrier that follows.
+
+/// A flush under way.
+struct PendingFlush {
+    let id: RequestID
+    let volume: Volume
+    /// The local disk works on it.
+    var isLocalPending: Bool
+    var errno: Int32 = 0
+    /// Last epoch that must be acknowledged; nil: none was open.
+    let lastEpoch: UInt32?
+}
+
+extension ReplicationEngine {
+    func startFlush(_ request: ApplicationRequest, _ volume: Volume) {
+        closeEpoch()
+        var lastEpoch: UInt32?
+        if log.epochs.count > 0 { lastEpoch = log.epochs[log.epochs.count - 1].number }
+        let disk = volume.usableDisk
+        flushes.append(
+            PendingFlush(id: request.id, volume: volume, isLocalPending: disk != nil, lastEpoch: lastEpoch))
+        guard let disk else {
+            changed()
+            return
+        }
+        let id = request.id
+        flushData(volume, disk) { engine, errno in
+            guard let place = engine.flushes.firstIndex(where: { $0.id == id && $0.volume === volume }) else { return }
+            engine.flushes[place].isLocalPending = false
+            // A copy that failed is no copy any more; the peer's counts if there is one.
+            if errno != 0 && volume.state.pdsk != .upToDate { engine.flushes[place].errno = Errno.io }
+        }
+    }
+
+    /// Answers the flushes whose disks and epochs are done.
+    func finishFlushes() {
+        guard !flushes.isEmpty else { return }
+        var place = 0
+        while place < flushes.count {
+            let flush = flushes[place]
+            guard !flush.isLocalPending, isAcknowledged(upTo: flush.lastEpoch) else {
+                place += 1
+                continue
+            }
+            flushes.remove(at: place)
+            complete(flush.id, flush.volume, errno: flush.errno)
+        }
+    }
+
+    /// No epoch up to `number` waits for an acknowledgement that can be expected. Spec: drbd-wire 14.3.
+    private func isAcknowledged(upTo number: UInt32?) -> Bool {
+        guard let number else { return true }
+        for place in 0..<log.epochs.count {
+            let epoch = log.epochs[place]
+            guard Int32(bitPattern: epoch.number &- number) <= 0 else { return true }
+            let isHopeless = epoch.removedCount > 0 && epoch.unansweredCount == 0
+            if !isHopeless { return false }
+        }
+        return true
+    }
+}

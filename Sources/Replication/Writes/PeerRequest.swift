@@ -1,0 +1,55 @@
+internal import DRBDLayout
+internal import EngineKit
+
+/// What a disk does for the peer: its writes, its reads, blocks of resync and verify.
+struct PeerRequest {
+    enum Kind: UInt8 {
+        /// P_DATA.
+        case write
+        /// P_TRIM.
+        case discard
+        /// P_ZEROES.
+        case writeZeroes
+        /// P_DATA_REQUEST.
+        case read
+        /// P_RS_DATA_REPLY: a block that this target asked for.
+        case resyncWrite
+        /// P_RS_DEALLOCATED.
+        case resyncZeroes
+        /// P_RS_DATA_REQUEST and its sisters: this source reads.
+        case resyncRead
+        /// P_OV_REQUEST: this VerifyT reads.
+        case verifyRead
+        /// P_OV_REPLY: this VerifyS reads its own block to compare.
+        case verifyCompare
+
+        var isWrite: Bool { self == .write || self == .discard || self == .writeZeroes }
+        var isResyncWrite: Bool { self == .resyncWrite || self == .resyncZeroes }
+    }
+
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+
+        static let inActivityLog = Flags(rawValue: 1 << 0)
+        /// Stands among the intervals.
+        static let underWay = Flags(rawValue: 1 << 1)
+        /// Acknowledged before the disk was done (a planted fault).
+        static let isAcknowledged = Flags(rawValue: 1 << 2)
+        /// Holds its resync extent.
+        static let holdsExtent = Flags(rawValue: 1 << 3)
+    }
+
+    let kind: Kind
+    let volume: Volume
+    /// The connection that it came over; answers go nowhere else.
+    let connectionSerial: UInt64
+    let sector: UInt64
+    let byteCount: Int
+    /// Cookie of the peer, to be echoed.
+    let blockID: UInt64
+    let dataFlags: DataFlags
+    var data: IOSlice?
+    var flags: Flags = []
+    /// The peer's digest, to compare with.
+    var digest: [UInt8] = []
+}
