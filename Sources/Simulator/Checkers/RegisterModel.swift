@@ -32,7 +32,9 @@ final class RegisterModel {
     struct Superseded {
         var index: Int
         var write: UInt32
+        /// When, and by a write of which host.
         var time: UInt64
+        var writer: Int
     }
 
     let areas: TrackedAreas
@@ -116,7 +118,8 @@ final class RegisterModel {
             if writes[Int(old)].settled >= issued {
                 after.insert(old)
             } else {
-                superseded[host].append(Superseded(index: index, write: old, time: now))
+                superseded[host].append(
+                    Superseded(index: index, write: old, time: now, writer: writes[Int(number)].host))
             }
         }
         cells[host][index] = after
@@ -134,10 +137,11 @@ final class RegisterModel {
         if let position = underWay[host].firstIndex(of: number) { underWay[host].remove(at: position) }
     }
 
-    /// A flush that was issued at `issued` is acknowledged now.
+    /// A flush that was issued at `issued` is acknowledged now: everything acknowledged before it is durable on the
+    /// own disk, and what the own applications wrote on the other one too.
     func acknowledgeFlush(host: Int, issued: UInt64, surety issuedSurety: [Surety]) {
         for other in [0, 1] where issuedSurety[other].isSure && issuedSurety[other] == surety[host][other] {
-            superseded[other].removeAll { $0.time <= issued }
+            superseded[other].removeAll { $0.time <= issued && (other == host || $0.writer == host) }
         }
     }
 

@@ -91,8 +91,7 @@ extension World {
         let seed = scenario.seed &* 31 &+ UInt64(index) &* 7 &+ UInt64(host.incarnation) &* 1_000_003
         let engine = ReplicationEngine(
             name: "r0", options: scenario.resource, random: SeededRandom(seed: seed), digests: SimulatedDigests(),
-            buffers: IOBufferPool())
-        engine.plantedFaults = plantedFaults
+            buffers: IOBufferPool(), faults: plantedFaults)
         host.engine = engine
         host.states = Array(repeating: DeviceState(), count: host.states.count)
         host.admin = AdminState()
