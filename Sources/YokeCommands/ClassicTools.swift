@@ -37,7 +37,7 @@ package enum ClassicTools {
             environment: MetadataTool.Environment(
                 isMinorConfigured: { minor in call.capture(["minor", "\(minor)"])?.output == "attached\n" },
                 resolvePath: { call.paths.resolveDevice($0) }, random: randomNumber, dateText: dateText,
-                hostName: { InstallationPaths.nodeName(option: call.node) },
+                hostName: { call.node ?? hostName() },
                 readFile: { try? FileConfigurationSource().read($0) }))
     }
 
@@ -55,6 +55,12 @@ package enum ClassicTools {
         let count = strftime(&buffer, buffer.count, "%Y-%m-%d %H:%M:%S %z", &parts)
         let text = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return "\(text) [\(now)]"
+    }
+
+    private static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// The variables that decide who this host is.

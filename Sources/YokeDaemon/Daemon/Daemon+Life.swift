@@ -16,6 +16,7 @@ extension Daemon {
     package func run(waitForStop: () async -> Void) async throws {
         let lock = try DaemonLock(paths: paths)
         for directory in [paths.path("/var"), paths.path("/var/lib"), paths.stateDirectory] { mkdir(directory, 0o755) }
+        paths.announce(node: settings.node)
         let server = try await ControlServer.start(paths: paths, service: self)
         logger.notice(
             "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)")
