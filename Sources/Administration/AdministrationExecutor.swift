@@ -14,12 +14,14 @@ package struct ToolCall: Equatable, Sendable {
     package var arguments: [String]
     /// Nil is no limit.
     package var timeoutSeconds: Int?
+    /// Standard error is not shown, but given back with the result.
     package var hidesErrors: Bool
 }
 
 /// How a call ended.
 package enum ToolResult: Equatable, Sendable {
-    case exited(Int32)
+    /// With its status; `errors` is what it wrote to standard error, if that was to be hidden.
+    case exited(Int32, errors: String = "")
     case timedOut
     /// It could not be run at all; why.
     case notRun(String)
@@ -181,7 +183,7 @@ package struct AdministrationExecutor {
         }
         var status: Int32 = 0
         for result in await runner.runAll(calls) {
-            if case .exited(let code) = result { status = max(status, code) } else { status = max(status, 20) }
+            if case .exited(let code, _) = result { status = max(status, code) } else { status = max(status, 20) }
         }
         return status
     }
@@ -193,55 +195,58 @@ package struct AdministrationExecutor {
         let step = steps[index]
         switch step.onFailure {
         case .stopGroup:
-            return (await perform(step, isQuiet: false), 1)
+            return (await perform(step, isQuiet: false).code, 1)
         case .stopGroupAs(let status):
-            return (await perform(step, isQuiet: true) == 0 ? 0 : status, 1)
+            return (await perform(step, isQuiet: true).code == 0 ? 0 : status, 1)
         case .ignore:
             _ = await perform(step, isQuiet: true)
             return (0, 1)
         case .retry(let times):
-            var code = await perform(step, isQuiet: false)
+            var code = await perform(step, isQuiet: false).code
             for _ in 1..<max(1, times) where code != 0 {
                 await runner.pause()
-                code = await perform(step, isQuiet: false)
+                code = await perform(step, isQuiet: false).code
             }
             return (code, 1)
         case .tryNext(let exceptions):
-            let code = await perform(step, isQuiet: true)
-            guard code != 0, !exceptions.contains(code), index + 1 < steps.count else { return (code, 2) }
+            let (code, errors) = await perform(step, isQuiet: true)
+            guard code != 0, !exceptions.contains(code), index + 1 < steps.count else {
+                output.standardError(errors)
+                return (code, 2)
+            }
             let (second, used) = await run(steps, at: index + 1)
             return (second, used + 1)
         }
     }
 
-    /// The exit status of one step, with the classic texts about failures.
-    private func perform(_ step: PlanStep, isQuiet: Bool) async -> Int32 {
+    /// The exit status of one step, with the classic texts about failures, and what was held back of its own.
+    private func perform(_ step: PlanStep, isQuiet: Bool) async -> (code: Int32, errors: String) {
         switch step.action {
         case .print(let text):
             output.standardOutput(text)
-            return 0
+            return (0, "")
         case .fail(let text, let code):
             output.standardError(text)
-            return code
+            return (code, "")
         case .drbdsetup, .drbdmeta, .shellHandler:
             break
         }
-        guard let call = call(of: step) else { return 0 }
+        guard let call = call(of: step) else { return (0, "") }
         if isVerbose { output.standardOutput(line(of: step) + "\n") }
         switch await runner.run(call) {
-        case .exited(let code):
+        case .exited(let code, let errors):
             // Below 10 the tool has said what there is to say. A handler's status is its answer.
             if code >= 10, !isQuiet, !isHandler(step) {
                 output.standardError("Command '\(line(of: step))' terminated with exit code \(code)\n")
             }
-            return code
+            return (code, errors)
         case .timedOut:
             let seconds = call.timeoutSeconds ?? 0
             output.standardError("Command '\(line(of: step))' did not terminate within \(seconds) seconds\n")
-            return 20
+            return (20, "")
         case .notRun(let reason):
             output.standardError("Can not execute '\(line(of: step))': \(reason)\n")
-            return 20
+            return (20, "")
         }
     }
 

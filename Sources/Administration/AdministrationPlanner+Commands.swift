@@ -98,19 +98,11 @@ extension AdministrationPlanner {
 
     // MARK: Handlers
 
-    /// Spec: drbd-disk-and-state 17.
+    /// No command configured: nothing to do, status 0. Spec: drbd-disk-and-state 17.
     private mutating func planHandler(_ command: AdministrationCommand, _ target: Target) {
-        guard command.scope == .resource || target.volumes.count == 1 else {
-            fail(
-                """
-                \(command.name) requires a specific volume id, but none is specified.
-                Try '\(command.name) minor-<minor_number>' or '\(command.name) \(target.resource.name)/<vnr>'
-
-                """, code: 1)
-            return
-        }
         guard let text = target.resource.handler(command.name) else { return }
-        let volume = command.scope == .resource ? nil : target.volumes.first
+        // Of several volumes, which `all` may mean, none is named.
+        let volume = command.scope == .resource || target.volumes.count > 1 ? nil : target.volumes.first
         let environment = HandlerEnvironment.variables(
             resource: target.resource, volume: volume, configurationPath: configuration.path,
             resolvedDisk: volume.map { facts.resolvedPath($0.disk) })

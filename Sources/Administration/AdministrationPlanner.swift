@@ -131,6 +131,15 @@ package struct AdministrationPlanner {
             fail("\(command.name) operates on whole resources, but you specified a specific volume!\n", code: 1)
             return nil
         }
+        if command.scope == .singleVolume, target.volumes.count != 1 {
+            fail(
+                """
+                \(command.name) requires a specific volume id, but none is specified.
+                Try '\(command.name) minor-<minor_number>' or '\(command.name) \(target.resource.name)/<vnr>'
+
+                """, code: 1)
+            return nil
+        }
         if let peer = request.peer, let host = target.resource.peerHost, !host.names.contains(peer) {
             fail("in resource \(target.resource.name):\n\t'\(peer)' is not the peer (\(host.title))\n", code: 1)
             return nil

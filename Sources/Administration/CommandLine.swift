@@ -103,7 +103,9 @@ package struct CommandLineParser {
             let takesValue = option.letter.map { Self.takesValue($0) } ?? true
             var given = value
             if takesValue, given == nil { given = rest.popFirst() }
-            guard !takesValue || given != nil else { throw UsageError(text: "option '\(argument)' requires an argument") }
+            guard !takesValue || given != nil else {
+                throw UsageError(text: "option '\(argument)' requires an argument")
+            }
             set(option.name, given ?? "")
             return
         }

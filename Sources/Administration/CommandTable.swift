@@ -13,7 +13,7 @@ package struct AdministrationCommand: Equatable, Sendable {
         case resource
         /// Volumes: all of a resource, or the one that is named.
         case volume
-        /// One volume of a resource, which must be named unless there is only one.
+        /// One volume; a resource with several cannot be named without it.
         case singleVolume
     }
 
@@ -142,8 +142,8 @@ package enum CommandTable {
         .init("new-minor", .expert, .volume),
         .init("suspend-io", .expert, .volume),
         .init("resume-io", .expert, .volume),
-        .init("set-gi", .expert, .volume),
-        .init("new-current-uuid", .expert, .volume),
+        .init("set-gi", .expert, .singleVolume),
+        .init("new-current-uuid", .expert, .singleVolume),
         .init("check-resize", .expert, .volume),
     ]
 }

@@ -4,8 +4,8 @@ package import Configuration
 package enum HandlerEnvironment {
     /// The variables for a handler of a resource, or of one of its volumes.
     ///
-    /// `connectionPeer` is the peer's endpoint while a connection is configured in the running system, which the caller
-    /// of a handler may know better than the configuration.
+    /// The peer's address is the configured one; who knows the running connection knows better. `PATH` and the like
+    /// are the caller's. `resolvedDisk` is the lower device as it is opened, if that is another path than configured.
     package static func variables(
         resource: ResourceModel, volume: VolumeModel?, configurationPath: String, resolvedDisk: String?
     ) -> [EnvironmentVariable] {

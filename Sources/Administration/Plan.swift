@@ -50,7 +50,7 @@ package struct PlanStep: Equatable, Sendable {
     package var resource: String?
     /// Not in the listing of `-d`, as with the classic program.
     package var isHiddenInDryRun: Bool
-    /// The tool's standard error is not shown.
+    /// The tool's standard error is shown only if its status is the one that counts.
     package var hidesErrors: Bool
     /// What is said if the step is left out because of an earlier one.
     package var skipRemark: String?

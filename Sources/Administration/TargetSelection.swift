@@ -23,7 +23,8 @@ enum TargetSelection {
             if resource.name == name {
                 return Target(resource: resource, host: host, volumes: host.volumes, namesVolume: false)
             }
-            for volume in host.volumes where name == "\(resource.name)/\(volume.number)" || name == "minor-\(volume.minor)" {
+            for volume in host.volumes
+            where name == "\(resource.name)/\(volume.number)" || name == "minor-\(volume.minor)" {
                 return Target(resource: resource, host: host, volumes: [volume], namesVolume: true)
             }
         }

@@ -82,13 +82,14 @@ package enum Usage {
         + "\nThese commands ought to be used by experts and developers:\n\n"
         + columns(.expert) + "\n"
 
-    /// Two columns of width 35.
+    /// A blank and two columns of width 35.
     private static func columns(_ group: AdministrationCommand.Group) -> String {
         let names = CommandTable.all.filter { $0.group == group }.map(\.name)
         var text = ""
         for start in stride(from: 0, to: names.count, by: 2) {
+            text += " "
             for name in names[start..<min(start + 2, names.count)] {
-                text += " " + name + String(repeating: " ", count: max(0, 35 - name.utf8.count))
+                text += name + String(repeating: " ", count: max(0, 35 - name.utf8.count))
             }
             text += "\n"
         }

@@ -3,7 +3,8 @@ import Testing
 
 /// What runs after a failure, and what the exit status is: as observed with the 8.4 program and scripted tools.
 @Suite struct ExecutorTests {
-    @Test("a status below 20 lets other resources go on, the highest one is the result; the resource's rest is left out")
+    @Test(
+        "a status below 20 lets other resources go on, the highest one is the result; the resource's rest is left out")
     func plain() async {
         let run = await Run(
             "primary all", on: Example.two, results: ["setup primary 1": .exited(10), "setup primary 2": .exited(11)])
@@ -43,19 +44,24 @@ import Testing
         #expect(absent.status == 20)
     }
 
-    @Test("queries of a volume that does not run are answered from its meta data", arguments: ["dstate", "get-gi", "show-gi"])
+    @Test(
+        "queries of a volume that does not run are answered from its meta data",
+        arguments: ["dstate", "get-gi", "show-gi"])
     func fallback(_ command: String) async {
         let good = await Run("\(command) web", on: Example.two)
         #expect(good.runner.lines == ["setup \(command) 1"])
         for code: Int32 in [10, 20] {
-            let run = await Run("\(command) web", on: Example.two, results: ["setup": .exited(code)])
+            let run = await Run(
+                "\(command) web", on: Example.two, results: ["setup": .exited(code, errors: "not known\n")])
             #expect(run.runner.lines == ["setup \(command) 1", "meta 1 v08 /dev/sda7 internal \(command)"])
             #expect(run.status == 0)
             #expect(run.errors == "")
         }
         for code: Int32 in [11, 17] {
-            let run = await Run("\(command) web", on: Example.two, results: ["setup": .exited(code)])
+            let run = await Run(
+                "\(command) web", on: Example.two, results: ["setup": .exited(code, errors: "1: refused\n")])
             #expect(run.runner.lines == ["setup \(command) 1"])
+            #expect(run.errors == "1: refused\n")
             #expect(run.status == code)
         }
     }

@@ -60,13 +60,13 @@ struct Run {
 
     init(
         _ commandLine: String, on text: String, node: String = "alpha", facts: FakeFacts = FakeFacts(),
-        results: [String: ToolResult] = [:], addresses: [String] = ["127.0.0.1"]
+        results: [String: ToolResult] = [:], addresses: [String] = ["127.0.0.1"], files: [String: String] = [:]
     ) async {
         self.facts = facts
         runner.results = results
         let context = AdministrationContext(
             program: ProgramIdentity(version: "1.0"),
-            source: MemoryConfigurationSource(files: ["/etc/drbd.conf": text]),
+            source: MemoryConfigurationSource(files: files.merging(["/etc/drbd.conf": text]) { first, _ in first }),
             identity: { override, _ in HostIdentity(nodeName: override ?? node, addressTexts: addresses) },
             facts: facts, runner: runner, output: printed)
         status = await AdministrationProgram.run(commandLine.split(separator: " ").map(String.init), context)

@@ -51,7 +51,8 @@ import Testing
     @Test("resources are named by name, name and volume, minor, or all")
     func targets() async {
         let pairs: [(String, [String])] = [
-            ("db", ["2", "3"]), ("db/1", ["3"]), ("minor-2", ["2"]), ("all", ["1", "2", "3"]), ("web/0 db", ["1", "2", "3"]),
+            ("db", ["2", "3"]), ("db/1", ["3"]), ("minor-2", ["2"]), ("all", ["1", "2", "3"]),
+            ("web/0 db", ["1", "2", "3"]),
         ]
         for (target, minors) in pairs {
             let run = await Run("-d primary \(target)", on: Example.two)
@@ -254,6 +255,45 @@ import Testing
         let refused = await Run("create-md all", on: Example.two, results: ["meta 1": .exited(40)])
         #expect(refused.runner.lines == ["meta 1 v08 /dev/sda7 internal create-md"])
         #expect(refused.status == 40)
+    }
+
+    @Test("-t reads a further file, for dump and sh-nop only")
+    func fileToTest() async {
+        func run(_ commandLine: String) async -> Run {
+            await Run(
+                commandLine, on: Example.two,
+                files: ["/tmp/x.res": "resource x { device minor 9; disk /dev/x; meta-disk internal; foo; }"])
+        }
+        let test = await run("-t /tmp/x.res sh-nop")
+        #expect(test.status == 10)
+        #expect(test.errors.hasPrefix("/tmp/x.res:1: Parse error: 'protocol | on |"))
+        #expect(await run("-t /tmp/x.res sh-resources").output == "web db\n")
+        #expect(await run("-t /tmp/nofile dump").status == 10)
+    }
+
+    @Test("--node and --root are taken with the classic options; -c names the file")
+    func ownOptions() async {
+        let node = await Run("--node beta -d connect web", on: Example.two)
+        #expect(node.output.hasPrefix("drbdsetup-84 connect web ipv4:10.0.0.2:7789 ipv4:10.0.0.1:7789"))
+        let root = await Run("--root=/r sh-resources", on: "foo", files: ["/r/etc/drbd.conf": Example.two])
+        #expect(root.output == "web db\n")
+        let file = await Run("-c /x.conf sh-resources", on: "foo", files: ["/x.conf": Example.two])
+        #expect(file.output == "web db\n")
+        let absent = await Run("-c /no.conf sh-resources", on: "foo")
+        #expect(absent.errors == "Can not open '/no.conf'.\n\tNo such file or directory\n")
+        #expect(absent.status == 20)
+    }
+
+    @Test("help, version and the hidden commands are printed, exit 0")
+    func help() async {
+        let general = await Run("help", on: "")
+        #expect(general.output.contains("\nCOMMANDS:\n attach                             status      "))
+        let hidden = await Run("hidden-commands", on: "")
+        #expect(hidden.output.contains("\n pri-lost                           initial-split-brain  "))
+        let version = await Run("-V", on: "")
+        #expect(version.output.contains("DRBDADM_VERSION=8.4.11\n"))
+        #expect(await Run("help connect", on: "").output.contains("\n  --after-sb-0pri=...\n"))
+        #expect([general, hidden, version].allSatisfy { $0.status == 0 })
     }
 
     @Test("warnings of the configuration are shown by commands that act on it, not by queries and sh-*")

@@ -27,6 +27,14 @@ enum ClassicProgram {
         fclose(file)
         let redirection = errors ? "2>&1 >/dev/null" : "2>/dev/null"
         let command = "cd \(directory) && __DRBD_NODE__=alpha \(path) -c t.conf \(arguments) \(redirection)"
+        let (text, status) = try output(of: command)
+        return Outcome(output: text.replacing("\(directory)/", with: "/tmp/"), exitCode: (status >> 8) & 0xff)
+    }
+
+    /// What a shell command prints.
+    static func shell(_ command: String) throws -> String { try output(of: command).0 }
+
+    private static func output(of command: String) throws -> (String, Int32) {
         let pipe = try #require(popen(command, "r"))
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 4096)
@@ -35,8 +43,6 @@ enum ClassicProgram {
             if count == 0 { break }
             bytes += piece[..<count]
         }
-        let status = pclose(pipe)
-        let output = String(decoding: bytes, as: UTF8.self).replacing("\(directory)/", with: "/tmp/")
-        return Outcome(output: output, exitCode: (status >> 8) & 0xff)
+        return (String(decoding: bytes, as: UTF8.self), pclose(pipe))
     }
 }

@@ -235,8 +235,11 @@ import Testing
 
     @Test("what dump prints is read again with the same meaning")
     func roundTrip() {
-        let first = load(Self.old + "\nresource \"net\" { \(twoHosts.replacing("sda7", with: "sdz"))"
-            .replacing("drbd1", with: "drbd9").replacing(":7789", with: ":7999") + " net { shared-secret \"on\"; } }")
+        let first = load(
+            Self.old
+                + "\nresource \"net\" { \(twoHosts.replacing("sda7", with: "sdz"))"
+                .replacing("drbd1", with: "drbd9").replacing(":7789", with: ":7999")
+                + " net { shared-secret \"on\"; } }")
         #expect(first.errors == [])
         let second = load(first.dump)
         #expect(second.errors == [])

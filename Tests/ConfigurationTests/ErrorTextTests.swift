@@ -40,7 +40,8 @@ import Testing
             "t.conf:2: Parse error: 'an option' expected,\n\tbut got ''"),
         Row(
             "unknown top level", "foo",
-            "t.conf:1: Parse error: 'global | common | resource | skip | include' expected,\n\tbut got 'foo'", column: 1),
+            "t.conf:1: Parse error: 'global | common | resource | skip | include' expected,\n\tbut got 'foo'", column: 1
+        ),
         Row(
             "host item", "resource a { on alpha { foo; } }",
             "t.conf:1: Parse error: '\(hostItems)' expected,\n\tbut got 'foo'", column: 25),
@@ -49,7 +50,8 @@ import Testing
             "t.conf:1: Parse error: 'a syncer option keyword' expected,\n\tbut got 'foo'"),
         Row(
             "address", "resource a { on alpha { address foo; } }",
-            "t.conf:1: Parse error: 'ssocks | sdp | ipv4 | ipv6 | <ipv4 address> ' expected,\n\tbut got 'foo'", column: 33),
+            "t.conf:1: Parse error: 'ssocks | sdp | ipv4 | ipv6 | <ipv4 address> ' expected,\n\tbut got 'foo'",
+            column: 33),
         Row(
             "out of range", "resource a { net { timeout 700; } }",
             "t.conf:1: timeout 700 => 700 out of range [1..600].", column: 28),
@@ -66,7 +68,8 @@ import Testing
             "minor-count", "global { minor-count 999; }",
             "t.conf:1: minor-count 999 => 999 out of range [1..255]."),
         Row(
-            "not a number", "resource a { net { timeout abc; } }", "abc is not a valid number", column: 28, exitCode: 20),
+            "not a number", "resource a { net { timeout abc; } }", "abc is not a valid number", column: 28, exitCode: 20
+        ),
         Row(
             "protocol", "resource a { protocol D; }", "unknown protocol 'D', should be one of A,B,C", column: 23),
         Row(
@@ -172,7 +175,8 @@ import Testing
             "t.conf:1: Parse error: 'yes | no | ask' expected,\n\tbut got 'maybe'"),
         Row(
             "unknown global option", "global { foo 1; }",
-            "t.conf:1: Parse error: 'dialog-refresh | minor-count | disable-ip-verification' expected,\n\tbut got 'foo'"),
+            "t.conf:1: Parse error: 'dialog-refresh | minor-count | disable-ip-verification' expected,\n\tbut got 'foo'"
+        ),
         Row(
             "address without brackets", "resource a { on alpha { address ipv6 fe80::1:7789; } }",
             "t.conf:1: Parse error: '[' expected,\n\tbut got 'fe80::1:7789'"),
@@ -251,6 +255,23 @@ import Testing
             """, path: "t.conf")
         #expect(loaded.errors.filter { $0.kind == .unclosedBlock }.map(\.openedAt?.line) == [3, 1])
         #expect(loaded.errors.last?.found == "foo")
+    }
+
+    @Test("an item of another section is a wrong item where it is indented as one, not a sign of a lost brace")
+    func misplacedItem() {
+        let loaded = load("resource a {\n  syncer {\n    protocol C;\n    rate 5M;\n  }\n\(twoHosts) }")
+        #expect(loaded.errors.map(\.kind) == [.unknownOption])
+        #expect(loaded.errors[0].hints == ["'protocol' belongs into the 'net' section"])
+    }
+
+    @Test("a file full of mistakes is answered with some of them, one full of warnings is still good")
+    func manyProblems() {
+        let wrong = load("resource a { net { " + String(repeating: "foo 1; ", count: 10_000) + "} \(twoHosts) }")
+        #expect(wrong.errors.count == 51)
+        #expect(wrong.errors.last?.kind == .tooManyErrors)
+        let sloppy = load("resource a { net { " + String(repeating: "timeout 5; ", count: 10_000) + "} \(twoHosts) }")
+        #expect(sloppy.errors == [])
+        #expect(sloppy.warnings.count == 50)
     }
 
     @Test("a resource that the end of the file closes is accepted, with a warning")

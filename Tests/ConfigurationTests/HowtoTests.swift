@@ -114,20 +114,3 @@ import Testing
         #expect(loaded.configuration?.resources.first?.ownHost?.names == ["node2"])
     }
 }
-
-extension String {
-    /// Plain replacement of every occurrence, without Foundation.
-    func replacing(_ part: String, with other: String) -> String {
-        var result = ""
-        var rest = self[...]
-        while !rest.isEmpty {
-            if rest.hasPrefix(part) {
-                result += other
-                rest = rest.dropFirst(part.count)
-            } else if let first = rest.popFirst() {
-                result.append(first)
-            }
-        }
-        return result
-    }
-}

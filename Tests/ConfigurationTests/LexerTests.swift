@@ -90,7 +90,7 @@ import Testing
         let pieces = [
             "resource ", "a", " { ", " } ", "\"", "\\", "\n", "net", " on ", "[", "]", ":", ";", "::", "1", "disk ",
             "volume ", "0", "address ", "10.0.0.1", "ipv6 ", "floating ", "global", "common", "skip", "include",
-            "\u{0}", "é", "#", "%", "device", "minor ", "meta-disk ", "syncer", "rate", "99999999G", "connection",
+            "\u{0}", "\u{e9}", "#", "%", "device", "minor ", "meta-disk ", "syncer", "rate", "99999999G", "connection",
             "path", "host ", "template-file ", "stacked-on-top-of ", "become-primary-on ", "startup", "no-", "proxy ",
             "via ", "plugin",
         ]

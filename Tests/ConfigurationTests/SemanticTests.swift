@@ -35,14 +35,16 @@ import Testing
         let named = load(resource("startup { become-primary-on alpha beta; }"))
         #expect(named.warningKinds == [.becomePrimaryWithoutTwoPrimaries])
         #expect(load(resource("startup { become-primary-on alpha; }")).diagnostics == [])
-        let inherited = load("common { net { allow-two-primaries; } }" + resource("startup { become-primary-on both; }"))
+        let inherited = load(
+            "common { net { allow-two-primaries; } }" + resource("startup { become-primary-on both; }"))
         #expect(inherited.diagnostics == [])
     }
 
     @Test("a machine without a host section is told which names were tried")
     func noOwnHost() {
         let loaded = load(
-            resource(""), node: "gamma.example.org", addresses: ["127.0.0.1", "10.0.0.9"], otherNames: ["gamma", "web3"])
+            resource(""), node: "gamma.example.org", addresses: ["127.0.0.1", "10.0.0.9"],
+            otherNames: ["gamma", "web3"])
         #expect(loaded.configuration?.ownResources.isEmpty == true)
         #expect(
             loaded.warnings.first?.lines.dropFirst() == [
@@ -72,10 +74,13 @@ import Testing
         #expect(own("delta", ["alpha delta", "beta"]) == "alpha delta")
     }
 
+    private static let twoFloating =
+        "resource a { device minor 1; disk /dev/x; meta-disk internal; floating 127.0.0.1:1; floating 127.0.0.1:2; }"
+
     @Test("two sections of this machine are an error in the classic words")
     func twoOwn() {
         let loaded = load(
-            "resource a { device minor 1; disk /dev/x; meta-disk internal; floating 127.0.0.1:1; floating 127.0.0.1:2; }",
+            Self.twoFloating,
             path: "t.conf")
         #expect(
             loaded.errorLines == [
@@ -83,7 +88,7 @@ import Testing
                 "\tThere are multiple host sections for this node.",
             ])
         let chosen = load(
-            "resource a { device minor 1; disk /dev/x; meta-disk internal; floating 127.0.0.1:1; floating 127.0.0.1:2; }",
+            Self.twoFloating,
             node: "127.0.0.1:2")
         #expect(chosen.configuration?.resources.first?.ownHost?.title == "127.0.0.1:2")
     }

@@ -121,11 +121,12 @@ extension OptionTable {
     ]
 
     /// Spec: drbd-config-and-tools 5.5, drbd-disk-and-state 17.
-    static let handlerOptions: [OptionDescriptor] = [
-        "pri-on-incon-degr", "pri-lost-after-sb", "pri-lost", "initial-split-brain", "split-brain", "fence-peer",
-        "unfence-peer", "local-io-error", "before-resync-target", "after-resync-target", "before-resync-source",
-        "out-of-sync",
-    ].map { .init(.handlers, $0, .command) } + [.nine(.handlers, "quorum-lost"), .nine(.handlers, "disconnected")]
+    static let handlerOptions: [OptionDescriptor] =
+        [
+            "pri-on-incon-degr", "pri-lost-after-sb", "pri-lost", "initial-split-brain", "split-brain", "fence-peer",
+            "unfence-peer", "local-io-error", "before-resync-target", "after-resync-target", "before-resync-source",
+            "out-of-sync",
+        ].map { .init(.handlers, $0, .command) } + [.nine(.handlers, "quorum-lost"), .nine(.handlers, "disconnected")]
 
     /// Spec: drbd-config-and-tools 5.7.
     static let proxyOptions: [OptionDescriptor] = [

@@ -118,7 +118,7 @@ extension ConfigurationParser {
         guard let next = ahead.first else { return false }
         switch token.text {
         case "disk":
-            return next.isSymbol("{") || token.startsLine
+            return next.isSymbol("{") || token.startsLine && !isDeeper(token)
         case "global", "common", "options", "net", "syncer", "startup", "handlers", "connection-mesh", "path":
             return next.isSymbol("{")
         case "on", "resource", "volume", "stacked-on-top-of", "connection", "skip", "proxy":
@@ -126,7 +126,13 @@ extension ConfigurationParser {
             return (next.kind == .word || next.kind == .quoted || next.kind == .integer)
                 && ahead.contains { $0.isSymbol("{") }
         default:
-            return token.startsLine
+            return token.startsLine && !isDeeper(token)
         }
+    }
+
+    /// Whether the token is further right than the first line of the innermost block: then it is a wrong item of it.
+    private func isDeeper(_ token: Token) -> Bool {
+        guard let block = openBlocks.last, block.startsLine else { return false }
+        return token.location.column > block.location.column
     }
 }

@@ -206,7 +206,8 @@ extension ConfigurationParser {
             family = .sdp
         default: break
         }
-        let address = family == .ipv6 ? try parseIPv6() : try parseIPv4(isFirst: start.location == (try peek()).location)
+        let address =
+            family == .ipv6 ? try parseIPv6() : try parseIPv4(isFirst: start.location == (try peek()).location)
         try expect(":")
         let port = try parsePort()
         if family == .ssocks || family == .sdp {

@@ -130,7 +130,8 @@ extension ConfigurationParser {
     private func parseResourceOptions(
         _ token: Token, _ section: SpelledSection, into resource: inout ResourceSyntax
     ) throws(Stop) {
-        claim("\(section.rawValue) section", "\(resource.name):\(section.rawValue)", scope: resource.location,
+        claim(
+            "\(section.rawValue) section", "\(resource.name):\(section.rawValue)", scope: resource.location,
             at: token.location)
         try take()
         resource.options += try parseOptionSection(token, section)

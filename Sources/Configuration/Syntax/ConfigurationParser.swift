@@ -37,7 +37,8 @@ package final class ConfigurationParser {
 
     static let includeDepthMax = 10
     static let fileCountMax = 1000
-    static let errorCountMax = 50
+    /// Errors, and warnings, that are noted.
+    static let noteCountMax = 50
 
     let source: any ConfigurationSource
     let root: String
@@ -48,6 +49,7 @@ package final class ConfigurationParser {
     var previous: Token?
     var tree = SyntaxTree()
     var diagnostics: [Diagnostic] = []
+    private var errorCount = 0
     var openBlocks: [OpenBlock] = []
     /// First uses, by a key of the message and the place of the resource.
     var uses: [String: SourceLocation] = [:]
@@ -156,15 +158,21 @@ package final class ConfigurationParser {
 
     // MARK: Errors
 
+    /// Notes a problem; of errors and of warnings so many at most.
     func note(_ diagnostic: Diagnostic) {
-        guard diagnostics.count <= Self.errorCountMax else { return }
-        if diagnostics.count == Self.errorCountMax {
-            diagnostics.append(
-                Diagnostic(
-                    .error, .tooManyErrors,
-                    ["\(fileName): too many problems; the rest is not shown"], at: diagnostic.location))
+        let isError = diagnostic.severity == .error
+        let count = isError ? errorCount : diagnostics.count - errorCount
+        guard count < Self.noteCountMax else {
+            if isError, count == Self.noteCountMax {
+                errorCount += 1
+                diagnostics.append(
+                    Diagnostic(
+                        .error, .tooManyErrors, ["\(fileName): too many errors; the rest is not shown"],
+                        at: diagnostic.location))
+            }
             return
         }
+        if isError { errorCount += 1 }
         diagnostics.append(diagnostic)
     }
 
@@ -310,7 +318,7 @@ package final class ConfigurationParser {
         }
     }
 
-    /// Relative patterns are relative to the file that holds them; absolute ones are below the root if they match there.
+    /// A relative pattern begins at the file that holds it; an absolute one is below the root if it matches there.
     private func matches(of pattern: String) -> [String] {
         if pattern.hasPrefix("/") {
             let rooted = source.glob(pathBelowRoot(pattern, root: root))

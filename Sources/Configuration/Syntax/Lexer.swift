@@ -224,17 +224,20 @@ package struct Lexer: Sendable {
 
     private static func classify(_ text: String) -> Token.Kind {
         var digits = Array(text.utf8)[...]
-        if let last = digits.last, [UInt8(ascii: "M"), UInt8(ascii: "K"), UInt8(ascii: "G"), UInt8(ascii: "s")]
-            .contains(last)
+        if let last = digits.last,
+            [UInt8(ascii: "M"), UInt8(ascii: "K"), UInt8(ascii: "G"), UInt8(ascii: "s")]
+                .contains(last)
         {
             digits = digits.dropLast()
         }
         let decimal = UInt8(ascii: "0")...UInt8(ascii: "9")
         if (1...8).contains(digits.count), digits.allSatisfy({ decimal.contains($0) }) { return .integer }
         let groups = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        let isAddress = groups.count == 4 && groups.allSatisfy { group in
-            (1...3).contains(group.count) && group.allSatisfy { decimal.contains($0) }
-        }
+        let isAddress =
+            groups.count == 4
+            && groups.allSatisfy { group in
+                (1...3).contains(group.count) && group.allSatisfy { decimal.contains($0) }
+            }
         return isAddress ? .ipv4 : .word
     }
 }
