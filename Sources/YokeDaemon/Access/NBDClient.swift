@@ -67,9 +67,7 @@ final class NBDClient {
     /// Ends at once: the runner goes away.
     func abandon() {
         session.connectionLost(into: &actions)
-        actions.removeAll()
-        socket?.close()
-        socket = nil
+        perform()
     }
 
     private func deadlinePassed() {

@@ -132,6 +132,8 @@ extension ResourceRunner {
         for door in doors { door.close() }
         doors = []
         for client in clients { client.abandon() }
+        for device in devices { device.abort() }
+        devices = []
         clients = []
         clientsToFlush = []
     }

@@ -15,6 +15,8 @@ package final class ResourceRegistry: Sendable {
         /// Own and peer's address of each resource that has a connection.
         var endpoints: [String: (local: SocketAddress, remote: SocketAddress)] = [:]
         var listeners: [any EventListener] = []
+        /// Minors with a disk.
+        var attached: Set<Int> = []
     }
 
     private let state = Mutex(State())
@@ -50,7 +52,10 @@ package final class ResourceRegistry: Sendable {
         state.withLock { state in
             state.resources[runner.name] = nil
             state.endpoints[runner.name] = nil
-            for (minor, device) in state.minors where device.runner === runner { state.minors[minor] = nil }
+            for (minor, device) in state.minors where device.runner === runner {
+                state.minors[minor] = nil
+                state.attached.remove(minor)
+            }
         }
     }
 
@@ -89,6 +94,19 @@ package final class ResourceRegistry: Sendable {
         state.withLock { state in
             let found = state.endpoints.first { $0.value.local == local && $0.value.remote == remote }
             return found.flatMap { state.resources[$0.key] }
+        }
+    }
+
+    /// Whether a disk is attached: offline tools keep their hands off it.
+    package func isAttached(_ minor: Int) -> Bool { state.withLock { $0.attached.contains(minor) } }
+
+    func noteDisks(_ volumes: [VolumeReport]) {
+        state.withLock { state in
+            for volume in volumes {
+                if volume.backing == nil { state.attached.remove(volume.minor) } else {
+                    state.attached.insert(volume.minor)
+                }
+            }
         }
     }
 

@@ -2,13 +2,12 @@ internal import EngineKit
 internal import LinuxReactor
 internal import Replication
 
-// Handlers. The kernel calls `drbdadm NAME minor-N`, which runs the configured command; here the command is run at once,
-// and the log says what the kernel would have called. Spec: drbd-disk-and-state 17.
+// Handlers. The kernel calls `drbdadm NAME minor-N`, which runs the configured command; here the command is run at once.
+// Spec: drbd-disk-and-state 17.
 extension ResourceRunner {
     /// A missing program and a killed one count as exit status 0, as with the kernel's helper.
     func run(_ call: HandlerCall) {
         let record = call.volume.flatMap { self.record(of: $0) }
-        let object = record.map { "minor-\($0.minor)" } ?? name
         var peer = PeerFacts()
         peer.minors = volumes.map(\.minor)
         peer.minor = record?.minor
@@ -20,27 +19,18 @@ extension ResourceRunner {
             }
             peer.address = remote.host
         }
-        log(LogRecord(.info, "\(logPrefix(record))helper command: /sbin/drbdadm \(call.name) \(object)"))
-        let facts = peer
-        let (name, host) = (self.name, self.host)
+        let (facts, name, host) = (peer, self.name, self.host)
         let accepted = reactor.offload {
             host.handler(call.name, resource: name, volume: call.volume, peer: facts)
         } completion: { [self] command in
-            guard let command else { return handlerEnded(call, record, object, status: 0) }
+            guard let command else { return handle(.handlerExited(call.id, status: 0)) }
             _ = reactor.spawn(command) { [self] exit in
-                handlerEnded(call, record, object, status: Self.status(of: exit, self, call.name))
+                handle(.handlerExited(call.id, status: Self.status(of: exit, self, call.name)))
             }
         }
-        if !accepted { reactor.addTimer(at: reactor.now) { [self] in handlerEnded(call, record, object, status: 0) } }
-    }
-
-    private func handlerEnded(_ call: HandlerCall, _ record: VolumeRecord?, _ object: String, status: Int32) {
-        let raw = String(status << 8, radix: 16)
-        log(
-            LogRecord(
-                .info,
-                "\(logPrefix(record))helper command: /sbin/drbdadm \(call.name) \(object) exit code \(status) (0x\(raw))"))
-        handle(.handlerExited(call.id, status: status))
+        if !accepted {
+            reactor.addTimer(at: reactor.now) { [self] in handle(.handlerExited(call.id, status: 0)) }
+        }
     }
 
     private static func status(of exit: ChildExit, _ runner: ResourceRunner, _ name: String) -> Int32 {
@@ -55,10 +45,6 @@ extension ResourceRunner {
                     .error, "drbd \(runner.name): handler \(name) did not start: \(SystemError.text(of: code))"))
             return 0
         }
-    }
-
-    private func logPrefix(_ record: VolumeRecord?) -> String {
-        record.map { "drbd \(name)/\($0.number): " } ?? "drbd \(name): "
     }
 
     // MARK: Log
@@ -76,7 +62,22 @@ extension ResourceRunner {
                 record.text = "\(prefix)\(digits) drbd\(volume.minor)\(rest.dropFirst(digits.count))"
             }
         }
-        if record.text.contains("Split-Brain detected") { trouble = "Split-Brain detected" }
+        record.text = withHelperPath(record.text)
+        if record.text.contains("Split-Brain detected, dropping") { trouble = "Split-Brain detected" }
         host.log(record)
+    }
+
+    /// `helper command: NAME r0/0` in the words of the kernel: `helper command: /sbin/drbdadm NAME minor-1`.
+    private func withHelperPath(_ text: String) -> String {
+        let marker = "helper command: "
+        guard let range = text.firstRange(of: marker) else { return text }
+        var words = text[range.upperBound...].split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        guard words.count >= 2 else { return text }
+        if words[1].hasPrefix("\(name)/"), let number = UInt16(words[1].dropFirst(name.utf8.count + 1)),
+            let volume = record(of: VolumeNumber(number))
+        {
+            words[1] = "minor-\(volume.minor)"
+        }
+        return text[..<range.upperBound] + "/sbin/drbdadm " + words.joined(separator: " ")
     }
 }

@@ -54,6 +54,7 @@ package final class ResourceRunner: @unchecked Sendable {
     var clientsToFlush: [any RoundClient] = []
     var clients: [NBDClient] = []
     var doors: [NBDDoor] = []
+    var devices: [FUSEDoor] = []
     /// Option entries that are in force, for `show` and for changes that keep the others.
     var settings = RunnerSettings()
     /// Why the connection was given up, for `yoke status`.
