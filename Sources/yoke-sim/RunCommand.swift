@@ -54,9 +54,15 @@ struct RunCommand: ParsableCommand {
         if !campaign.failures.isEmpty { throw ExitCode(1) }
     }
 
+    /// Without a buffer: when the engine traps, the last lines are those that matter.
+    private static func say(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
+    }
+
     private func runOne(_ seed: UInt64) throws {
         let faults = fault.flatMap { FaultCatalog.find($0) } ?? []
-        let outcome = History.run(seed: seed, plantedFaults: faults, output: trace ? { print($0) } : nil)
+        let outcome = History.run(seed: seed, plantedFaults: faults, output: trace ? { Self.say($0) } : nil)
         print(
             "trace hash \(String(outcome.traceHash, radix: 16)), \(outcome.events) events, \(outcome.requests) requests, "
                 + "\(outcome.length / 1_000_000_000) s of virtual time")
