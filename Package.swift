@@ -102,7 +102,12 @@ let testTargets: [Target] = [
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),
-    tests("YokeDaemonTests", ["YokeDaemon", "Replication", "EngineKit"]),
+    tests(
+        "YokeDaemonTests",
+        [
+            "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
+            "YokeDaemon", logging,
+        ]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 
