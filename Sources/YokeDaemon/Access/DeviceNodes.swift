@@ -132,8 +132,12 @@ actor DeviceNodes {
 
     /// Takes the node of a volume away; the text of a refusal when somebody uses it.
     func remove(_ device: ResourceRegistry.Device, force: Bool = false) async -> String? {
-        guard let entry = nodes.first(where: { $0.value.device.runner === device.runner
-            && $0.value.device.volume == device.volume }) else { return nil }
+        guard
+            let entry = nodes.first(where: {
+                $0.value.device.runner === device.runner
+                    && $0.value.device.volume == device.volume
+            })
+        else { return nil }
         let (minor, node) = (entry.key, entry.value)
         while busy.contains(minor) { try? await Task.sleep(for: .milliseconds(20)) }
         guard nodes[minor] != nil else { return nil }

@@ -87,7 +87,8 @@ extension NBDFront: NBDExportDirectory {
     func nbdExport(named name: String) -> NBDExportAnswer {
         let entries = entries
         if name.isEmpty {
-            return entries.count == 1 ? entries[0].answer : .refused("say which export: qemu-img info --list, nbdinfo --list")
+            return entries.count == 1
+                ? entries[0].answer : .refused("say which export: qemu-img info --list, nbdinfo --list")
         }
         return entries.first { $0.names.contains(name) }?.answer ?? .unknown
     }

@@ -19,7 +19,8 @@ extension Daemon {
         paths.announce(node: settings.node)
         let server = try await ControlServer.start(paths: paths, service: self)
         logger.notice(
-            "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)")
+            "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)"
+        )
         front.start(self)
         let starting = settings.startsResources ? Task { await self.startResources() } : nil
         await waitForStop()

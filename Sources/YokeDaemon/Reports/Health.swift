@@ -40,8 +40,10 @@ package struct Health: Equatable, Sendable {
         if volume.isUnconfigured { return Health(.broken, "not configured: yoke drbdadm up \(name)") }
         if let frozen = frozen(state, name) { return frozen }
         if let trouble = report.trouble, state.conn == .standAlone {
-            return Health(.broken, "\(trouble); choose the side to keep: on the other one \(discard(name)), then"
-                + " yoke drbdadm connect \(name) here")
+            return Health(
+                .broken,
+                "\(trouble); choose the side to keep: on the other one \(discard(name)), then"
+                    + " yoke drbdadm connect \(name) here")
         }
         let isServed = state.disk == .upToDate || (state.conn >= .connected && state.pdsk == .upToDate)
         if !isServed { return Health(.broken, unserved(state, name)) }
@@ -52,8 +54,10 @@ package struct Health: Equatable, Sendable {
         case (.connected, .upToDate, _):
             return Health(.degraded, "the peer's disk is \(state.pdsk.name): look at the log of the peer")
         case (.connected, _, _):
-            return Health(.degraded, "the disk here is \(state.disk.name), the peer serves the data: "
-                + "repair it, then yoke drbdadm attach \(name)")
+            return Health(
+                .degraded,
+                "the disk here is \(state.disk.name), the peer serves the data: "
+                    + "repair it, then yoke drbdadm attach \(name)")
         case (.standAlone, _, _):
             return Health(.degraded, "not connected and not trying: yoke drbdadm connect \(name)")
         default:

@@ -34,7 +34,7 @@ extension ResourceRunner {
                 guard let volume = report.volumes.first(where: { $0.minor == record.minor }) else { continue }
                 listener.receive(text.lines(action, volume, of: report))
             } else {
-                listener.receive(text.lines(action, report))
+                listener.receive(text.resourceLines(action, report))
             }
         }
     }

@@ -79,7 +79,7 @@ private final class Writer: VolumeUser, @unchecked Sendable {
         await Promise<Int32>.wait { promise in
             runner.reactor.post { [self] in
                 self.promise = promise
-                do {
+                do throws(OpenRefusal) {
                     try runner.openVolume(VolumeNumber(0))
                 } catch {
                     return promise.fulfil(error.errno)
@@ -128,7 +128,9 @@ private final class Writer: VolumeUser, @unchecked Sendable {
             #expect(await Writer().write(0x11, atSector: 0, runners[0]) == 0)
             #expect(await Writer().write(0x22, atSector: 8, runners[1]) == 0)
             #expect(first.bytes(count: 8192) == second.bytes(count: 8192))
-            #expect(first.bytes(count: 8192) == [UInt8](repeating: 0x11, count: 4096) + [UInt8](repeating: 0x22, count: 4096))
+            #expect(
+                first.bytes(count: 8192) == [UInt8](repeating: 0x11, count: 4096)
+                    + [UInt8](repeating: 0x22, count: 4096))
             #expect(await second.setup("secondary 0").status == 0)
             #expect(await Writer().write(0x33, atSector: 0, runners[1]) == EROFS)
             #expect(await first.setup("down r0").status == 0)
@@ -182,7 +184,10 @@ private final class Writer: VolumeUser, @unchecked Sendable {
                     == ["r1: Failure: (102) Local address(port) already in use."])
             #expect(
                 await first.setup("disconnect ipv4:127.0.0.8:1 ipv4:127.0.0.9:1").lines
-                    == ["??: Failure: (162) Invalid configuration request", "additional info from kernel:", "unknown connection"])
+                    == [
+                        "??: Failure: (162) Invalid configuration request", "additional info from kernel:",
+                        "unknown connection",
+                    ])
             #expect(await first.setup("role 5").lines.first == "5: Failure: (127) Device minor not allocated")
             #expect(await first.setup("primary foo").lines == ["Cannot determine minor device number of device 'foo'"])
             #expect(await first.setup("primary foo").status == 20)

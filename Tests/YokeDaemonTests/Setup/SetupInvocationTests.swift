@@ -1,14 +1,18 @@
 import Configuration
+import DRBDLayout
 import Testing
 
 @testable import YokeDaemon
 
 /// Spec: drbd-config-and-tools 11.
 @Suite struct SetupInvocationTests {
-    @Test("both orders of command and device mean the same", arguments: [
-        ["primary", "0", "--force"], ["0", "primary", "--force"], ["/dev/drbd0", "primary", "--overwrite-data-of-peer"],
-        ["/dev/drbd0", "primary", "-o"], ["primary", "--force", "0"], ["0", "primary", "-f"],
-    ])
+    @Test(
+        "both orders of command and device mean the same",
+        arguments: [
+            ["primary", "0", "--force"], ["0", "primary", "--force"],
+            ["/dev/drbd0", "primary", "--overwrite-data-of-peer"],
+            ["/dev/drbd0", "primary", "-o"], ["primary", "--force", "0"], ["0", "primary", "-f"],
+        ])
     func orders(words: [String]) throws {
         let call = try SetupInvocation(parsing: words)
         #expect(call.command == "primary")
@@ -24,9 +28,10 @@ import Testing
         ])
         #expect(call.arguments == ["0", "/dev/vda", "/dev/vda", "internal"])
         let found = call.entries.map { "\($0.name)=\($0.value)" }
-        #expect(found == [
-            "resync-rate=10M", "on-io-error=pass_on", "disk-flushes=no", "al-updates=no", "disk-drain=yes",
-        ])
+        #expect(
+            found == [
+                "resync-rate=10M", "on-io-error=pass_on", "disk-flushes=no", "al-updates=no", "disk-drain=yes",
+            ])
     }
 
     @Test("the one-letter options of 8.3 are read")
@@ -40,18 +45,20 @@ import Testing
         #expect(call.entries.map(\.value) == ["yes", "sha1", "geheim", "20"])
     }
 
-    @Test("what is wrong is said in the classic words", arguments: [
-        (["primary", "0", "-x"], "primary: invalid option -- 'x'"),
-        (["primary", "0", "--x"], "primary: unrecognized option '--x'"),
-        (["primary"], "Missing argument 'minor'"),
-        (["primary", "0", "1"], "primary: Excess arguments: '1'"),
-        (["frobnicate", "0"], "drbdsetup: Unknown command 'frobnicate'"),
-        (["disk-options", "0", "--on-io-error=foo"], "Option --on-io-error: invalid argument 'foo'"),
-        (["disk-options", "0", "--resync-rate=abc"], "abc is not a valid number"),
-        (["net-options", "a", "b", "--timeout=9999"], "timeout 9999 => 9999 out of range [1..600]."),
-        (["net-options", "a", "b", "--timeout"], "net-options: option '--timeout' requires an argument"),
-        ([], "USAGE: drbdsetup command"),
-    ])
+    @Test(
+        "what is wrong is said in the classic words",
+        arguments: [
+            (["primary", "0", "-x"], "primary: invalid option -- 'x'"),
+            (["primary", "0", "--x"], "primary: unrecognized option '--x'"),
+            (["primary"], "Missing argument 'minor'"),
+            (["primary", "0", "1"], "primary: Excess arguments: '1'"),
+            (["frobnicate", "0"], "drbdsetup: Unknown command 'frobnicate'"),
+            (["disk-options", "0", "--on-io-error=foo"], "Option --on-io-error: invalid argument 'foo'"),
+            (["disk-options", "0", "--resync-rate=abc"], "abc is not a valid number"),
+            (["net-options", "a", "b", "--timeout=9999"], "timeout 9999 => 9999 out of range [1..600]."),
+            (["net-options", "a", "b", "--timeout"], "net-options: option '--timeout' requires an argument"),
+            ([], "USAGE: drbdsetup command"),
+        ])
     func refusals(words: [String], text: String) {
         let refusal = #expect(throws: SetupInvocation.Refusal.self) { try SetupInvocation(parsing: words) }
         #expect(refusal?.text.hasPrefix(text) == true, "\(refusal?.text ?? "nothing")")
@@ -65,17 +72,22 @@ import Testing
 }
 
 @Suite struct EndpointTextTests {
-    @Test("addresses with family, brackets and port", arguments: [
-        ("ipv4:10.0.0.1:7789", "ipv4 10.0.0.1:7789"), ("10.0.0.1", "ipv4 10.0.0.1:7788"),
-        ("ipv6:[fd00::1]:7790", "ipv6 [fd00::1]:7790"), ("[::1]:1", "ipv6 [::1]:1"),
-    ])
+    @Test(
+        "addresses with family, brackets and port",
+        arguments: [
+            ("ipv4:10.0.0.1:7789", "ipv4 10.0.0.1:7789"), ("10.0.0.1", "ipv4 10.0.0.1:7788"),
+            ("ipv6:[fd00::1]:7790", "ipv6 [fd00::1]:7790"), ("[::1]:1", "ipv6 [::1]:1"),
+        ])
     func good(text: String, shown: String) {
         #expect(EndpointText(text)?.shown == shown)
     }
 
-    @Test("what is no address is refused", arguments: [
-        "", ":", "foo", "10.0.0.1:0", "10.0.0.1:99999", "ipv6:10.0.0.1:1", "ssocks:10.0.0.1:7788", "[fd00::1", "ipv4:[::1]:1",
-    ])
+    @Test(
+        "what is no address is refused",
+        arguments: [
+            "", ":", "foo", "10.0.0.1:0", "10.0.0.1:99999", "ipv6:10.0.0.1:1", "ssocks:10.0.0.1:7788", "[fd00::1",
+            "ipv4:[::1]:1",
+        ])
     func bad(text: String) {
         #expect(EndpointText(text) == nil)
     }
