@@ -107,6 +107,10 @@ extension ReplicationEngine {
             }
         }
         volume.disk = nil
+        // From now on the data that applications see is the peer's.
+        if volume.state.conn >= .connected, volume.state.pdsk == .upToDate, let peer = volume.peerUUIDs {
+            volume.exposedUUID = peer.current
+        }
         volume.resyncExtents = ResyncExtents(faults: faults)
         if volume.state.conn < .connected { volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0 }
         actions.append(.releaseBackingDevices(volume.number))
