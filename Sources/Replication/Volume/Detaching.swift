@@ -23,7 +23,11 @@ extension ReplicationEngine {
 
     /// Nothing is awaited from the disk any more: what waits for it fails.
     func forceDetach(_ volume: Volume) {
-        guard let disk = volume.disk, !disk.isAbandoned else { return }
+        abandonAttach(volume)
+        guard let disk = volume.disk, !disk.isAbandoned else {
+            if volume.state.disk == .attaching { change(volume, StateRequest(disk: .failed), .hard) }
+            return
+        }
         disk.isAbandoned = true
         change(volume, StateRequest(disk: .failed), .hard)
         abortDiskRequests(volume)
