@@ -86,6 +86,9 @@ extension ReplicationEngine {
         let request = peerRequests[index]
         let volume = request.volume
         peerRequests.remove(index)
+        // Before an error below ends the resync and lets go of all extents. Writes that wait for this one are tried
+        // when the input is done: the reply stands on the data socket by then, and they come behind it.
+        if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
         volume.counters.unacknowledged -= 1
         let isCurrent = request.connectionSerial == connection.serial && connection.isLive
         if errno == 0, isCurrent, let data = request.data {
@@ -98,8 +101,6 @@ extension ReplicationEngine {
             refuseResyncRead(volume, sector: request.sector, byteCount: request.byteCount)
             volume.resync?.failedBits += UInt64((request.byteCount + 4095) / 4096)
         }
-        // The reply stands on the data socket: a newer write comes behind it.
-        if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
     }
 
     /// P_RS_WRITE_ACK or P_NEG_ACK for a block of the resync.

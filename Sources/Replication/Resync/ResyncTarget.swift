@@ -139,6 +139,8 @@ extension ReplicationEngine {
         let request = peerRequests[index]
         let volume = request.volume
         peerRequests.remove(index)
+        // Before an error below ends the resync and lets go of all extents.
+        if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
         volume.counters.unacknowledged -= 1
         volume.intervals.remove(.resync, index: index)
         let isCurrent = request.connectionSerial == connection.serial && connection.isLive
@@ -156,7 +158,6 @@ extension ReplicationEngine {
                 refuseReply(volume, sector: request.sector, byteCount: request.byteCount)
             }
         }
-        if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
         intervalEnded(volume)
         requestResync(volume)
         finishTargetIfDone(volume)

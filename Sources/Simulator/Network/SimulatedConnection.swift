@@ -1,5 +1,5 @@
-package import EngineKit
-package import Replication
+internal import EngineKit
+internal import Replication
 
 /// One TCP connection, or an attempt to make one: two ends and a pipe in each direction.
 final class SimulatedConnection {

@@ -1,4 +1,4 @@
-package import EngineKit
+internal import EngineKit
 package import Replication
 
 /// The network between two hosts: TCP streams over links that are slow, cut in one or both directions, or forget
@@ -171,6 +171,11 @@ package final class SimulatedNetwork {
     package func refuse(_ number: Int) {
         connections[number].ends[1].state = .closed
         end(connections[number], number, pipe: 1, with: .reset)
+    }
+
+    /// No bytes are on their way.
+    package var isIdle: Bool {
+        connections.allSatisfy { $0.isOver || $0.pipes.allSatisfy { $0.bytes.count == 0 } }
     }
 
     func drawDelay() -> UInt64 {

@@ -1,3 +1,5 @@
+internal import Replication
+
 extension SimulatedDisk {
     /// The program that used the disk is gone, the machine lives: what was completed stays, of what was under way any
     /// part may have happened.

@@ -1,4 +1,5 @@
-package import EngineKit
+internal import EngineKit
+package import Replication
 
 /// A disk in memory that behaves as badly as disks may: it answers in any order, keeps completed writes in a volatile
 /// cache, and at a crash loses, reorders and tears what was not flushed.
@@ -121,6 +122,14 @@ package final class SimulatedDisk {
             if let base = buffer.baseAddress { store.read(offset: offset, count: count, into: base) }
             initialized = count
         }
+    }
+
+    /// No operation is under way.
+    package var isIdle: Bool { freeTickets.count == underWay.count }
+
+    /// What a flush does, at once.
+    package func makeEverythingDurable() {
+        makeDurable(below: firstCachedWrite + cachedWrites.count)
     }
 
     private func drawLatency(of kind: DiskOperation.Kind) -> Int {

@@ -1,0 +1,30 @@
+package import Replication
+
+/// The rules that can be broken on purpose, by name.
+package enum FaultCatalog {
+    package struct Entry: Sendable {
+        package let name: String
+        package let fault: PlantedFaults
+    }
+
+    package static let all: [Entry] = [
+        Entry(name: "skipActivityLogWrite", fault: .skipActivityLogWrite),
+        Entry(name: "skipBitmapWriteBeforeEviction", fault: .skipBitmapWriteBeforeEviction),
+        Entry(name: "ackBeforeWrite", fault: .ackBeforeWrite),
+        Entry(name: "barrierAckBeforeFlush", fault: .barrierAckBeforeFlush),
+        Entry(name: "clearBitOnWriteAck", fault: .clearBitOnWriteAck),
+        Entry(name: "rotateOnSyncUUID", fault: .rotateOnSyncUUID),
+        Entry(name: "forgetNewCurrentUUID", fault: .forgetNewCurrentUUID),
+        Entry(name: "ignoreConflicts", fault: .ignoreConflicts),
+        Entry(name: "skipResyncLock", fault: .skipResyncLock),
+        Entry(name: "compareUUIDLowBit", fault: .compareUUIDLowBit),
+        Entry(name: "dropOutOfSyncOnDisconnect", fault: .dropOutOfSyncOnDisconnect),
+        Entry(name: "ignoreSequenceNumbers", fault: .ignoreSequenceNumbers),
+    ]
+
+    package static func find(_ name: String) -> PlantedFaults? {
+        all.first { $0.name == name }?.fault
+    }
+
+    package static var names: String { all.map(\.name).joined(separator: ", ") }
+}

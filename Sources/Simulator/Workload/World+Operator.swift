@@ -1,0 +1,209 @@
+internal import DRBDLayout
+internal import EngineKit
+internal import Replication
+
+// What admins do when they look at the hosts: repair, keep the roles, and now and then something nobody asked for.
+extension World {
+    private static let second: UInt64 = 1_000_000_000
+    private static let millisecond: UInt64 = 1_000_000
+
+    /// A look at both hosts.
+    func look() {
+        queue.add(.look, at: now + UInt64(adminRandom.between(200, 900)) * Self.millisecond)
+        compareIfQuiet()
+        for host in hosts where host.isRunning && host.admin.script.isEmpty && host.admin.awaited == nil {
+            repair(host)
+        }
+        if !hasBegun { begin(hosts) } else { keepRoles() }
+        if phase == .storm, scenario.habits.whimOneIn > 0, adminRandom.below(scenario.habits.whimOneIn) == 0 {
+            whim()
+        }
+        for host in hosts where !host.admin.script.isEmpty { runScript(host: host.index) }
+        endIfSettled()
+    }
+
+    private func isIdle(_ host: SimulatedHost) -> Bool {
+        host.isRunning && host.admin.script.isEmpty && host.admin.awaited == nil && host.admin.leavesAloneUntil <= now
+    }
+
+    // MARK: The first start
+
+    /// Brings fresh volumes to life.
+    private func begin(_ hosts: [SimulatedHost]) {
+        switch scenario.beginning {
+        case .inSync: hasBegun = true
+        case .fresh, .freshWithoutSync:
+            let first = hosts[preferredPrimary]
+            guard hosts.allSatisfy({ $0.isRunning && isIdle($0) && $0.connection == .connected }) else {
+                hasBegun = hosts.contains { $0.states.contains { $0.disk == .upToDate } }
+                return
+            }
+            if first.states.allSatisfy({ $0.disk == .upToDate }) {
+                hasBegun = true
+                return
+            }
+            for volume in first.states.indices where first.states[volume].disk == .inconsistent {
+                let number = VolumeNumber(UInt16(volume))
+                if case .fresh = scenario.beginning {
+                    first.admin.script.append(
+                        .command(
+                            .primary(number, force: true), name: "primary --force \(volume)", isFailureTolerated: true))
+                } else {
+                    first.admin.script.append(
+                        .command(
+                            .newCurrentUUID(number, clearBitmap: true),
+                            name: "new-current-uuid --clear-bitmap \(volume)",
+                            isFailureTolerated: true))
+                }
+            }
+        }
+    }
+
+    // MARK: Repairs
+
+    private func repair(_ host: SimulatedHost) {
+        noteStandAlone(host)
+        guard isIdle(host) else { return }
+        for volume in host.states.indices where host.states[volume].disk == .diskless {
+            host.admin.script.append(attachStep(host, volume))
+        }
+        if host.states.contains(where: { $0.susp }) {
+            for volume in host.states.indices {
+                host.admin.script.append(simple(.resumeIO(VolumeNumber(UInt16(volume))), "resume-io \(volume)"))
+            }
+        }
+        for volume in host.states.indices where host.states[volume].userIsp {
+            host.admin.script.append(simple(.resumeSync(VolumeNumber(UInt16(volume))), "resume-sync \(volume)"))
+        }
+        repairConnection(host)
+        if phase == .healing { repairLeftovers(host) }
+    }
+
+    private func noteStandAlone(_ host: SimulatedHost) {
+        if host.connection == .standAlone {
+            host.admin.standAloneSince = host.admin.standAloneSince ?? now
+        } else {
+            host.admin.standAloneSince = nil
+        }
+    }
+
+    /// A connection that gave up is made again; a split brain is ended as the manual says: the victim is demoted and
+    /// connects with discard-my-data, the survivor just connects.
+    private func repairConnection(_ host: SimulatedHost) {
+        guard let since = host.admin.standAloneSince, now >= since + Self.second else { return }
+        let other = hosts[1 - host.index]
+        guard host.admin.sawSplitBrain || other.admin.sawSplitBrain else {
+            host.admin.script.append(connectStep(host, discards: false))
+            return
+        }
+        guard isIdle(other) || !other.isRunning, other.isRunning else {
+            if !other.isRunning { host.admin.script.append(connectStep(host, discards: false)) }
+            return
+        }
+        let victim = chooseVictim()
+        let survivor = 1 - victim
+        reach(.splitBrainSolvedByAdmin)
+        hosts[victim].admin.script = demotion(hosts[victim])
+        if hosts[victim].connection != .standAlone {
+            hosts[victim].admin.script.append(simple(.disconnect(force: true), "disconnect --force"))
+        }
+        hosts[victim].admin.script.append(connectStep(hosts[victim], discards: true))
+        if hosts[survivor].connection == .standAlone {
+            hosts[survivor].admin.script = [connectStep(hosts[survivor], discards: false)]
+        }
+        for host in hosts {
+            host.admin.sawSplitBrain = false
+            host.admin.standAloneSince = nil
+        }
+    }
+
+    private func chooseVictim() -> Int {
+        if hosts[0].isPrimaryOnAny != hosts[1].isPrimaryOnAny { return hosts[0].isPrimaryOnAny ? 1 : 0 }
+        return adminRandom.below(2)
+    }
+
+    /// Blocks that are marked though nothing is being synced: a Primary that loses and finds its peer again syncs
+    /// them (drbd-disk-and-state 14.6).
+    private func repairLeftovers(_ host: SimulatedHost) {
+        guard let engine = host.engine, host.isSettled, hosts[1 - host.index].isSettled,
+            isIdle(hosts[1 - host.index])
+        else { return }
+        let snapshot = engine.snapshot(now: host.clock.reading(at: now))
+        guard snapshot.volumes.contains(where: { $0.outOfSyncBits > 0 }), host.admin.script.isEmpty else { return }
+        if !host.isPrimaryOnAll {
+            if !hosts[1 - host.index].isPrimaryOnAny || scenario.isDual { host.admin.script = promotion(host) }
+            return
+        }
+        host.admin.script = [
+            simple(.disconnect(force: false), "disconnect"), .sleep(Self.second), connectStep(host, discards: false),
+        ]
+    }
+
+    // MARK: Roles
+
+    private func keepRoles() {
+        if scenario.isDual {
+            for host in hosts where isIdle(host) && !host.isPrimaryOnAll && mayPromote(host) {
+                host.admin.script = promotion(host)
+            }
+        } else {
+            keepOnePrimary()
+        }
+        for host in hosts where isIdle(host) && host.isPrimaryOnAll {
+            if !host.application.isOpen { host.admin.script.append(.openVolumes) } else { startLoad(host: host) }
+        }
+    }
+
+    private func keepOnePrimary() {
+        let wanted = hosts[preferredPrimary]
+        if wanted.isRunning, wanted.isPrimaryOnAll {
+            primaryMissedSince = nil
+            return
+        }
+        if isIdle(wanted), mayPromote(wanted) { wanted.admin.script = promotion(wanted) }
+        let since = primaryMissedSince ?? now
+        primaryMissedSince = since
+        let other = hosts[1 - preferredPrimary]
+        guard phase == .storm, scenario.habits.failsOver, now >= since + scenario.habits.failoverDelay, isIdle(other),
+            other.states.allSatisfy({ $0.disk == .upToDate }), !wanted.isPrimaryOnAny || !wanted.isRunning
+        else { return }
+        reach(.failover)
+        trace.note(.host, host: other.index, "fail over to \(other.name)")
+        preferredPrimary = other.index
+        primaryMissedSince = nil
+        other.admin.script = promotion(other)
+    }
+
+    /// `become-primary-on` after the wait for the peer.
+    private func mayPromote(_ host: SimulatedHost) -> Bool {
+        guard host.states.allSatisfy({ $0.disk == .upToDate || $0.pdsk == .upToDate }) else { return false }
+        if host.states.allSatisfy({ $0.conn >= .connected }) { return true }
+        guard phase == .storm, scenario.habits.startsAlone else { return false }
+        reach(.promotedAlone)
+        return true
+    }
+
+    func promotion(_ host: SimulatedHost) -> [AdminStep] {
+        var script: [AdminStep] = []
+        for volume in host.states.indices where host.states[volume].role != .primary {
+            let number = VolumeNumber(UInt16(volume))
+            script.append(
+                .command(.primary(number, force: false), name: "primary \(volume)", isFailureTolerated: false))
+        }
+        return script + [.openVolumes]
+    }
+
+    func demotion(_ host: SimulatedHost) -> [AdminStep] {
+        guard host.isPrimaryOnAny else { return [] }
+        var script: [AdminStep] = [.stopLoad, .closeVolumes]
+        for volume in host.states.indices where host.states[volume].role == .primary {
+            let number = VolumeNumber(UInt16(volume))
+            script.append(.command(.secondary(number), name: "secondary \(volume)", isFailureTolerated: false))
+        }
+        return script
+    }
+
+    func simple(_ command: Command, _ name: String) -> AdminStep {
+        .command(command, name: name, isFailureTolerated: true)
+    }
+}
