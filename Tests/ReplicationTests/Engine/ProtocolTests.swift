@@ -160,3 +160,36 @@ struct ProtocolTests {
         #expect(pair.areConnected)
     }
 }
+
+@Suite("Volumes that come to a live connection")
+struct LateVolumeTests {
+    @Test("a volume added on both nodes after the connection was made connects and syncs", arguments: [true, false])
+    func lateVolume(attachesFirst: Bool) {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        let second = VolumeNumber(3)
+        for node in [pair.a!, pair.b!] {
+            node.secondDisk = TestDisk(sectorCount: 8192)
+            #expect(node.run(.addVolume(second)) == .success)
+            if attachesFirst {
+                #expect(node.run(.attach(second, node.secondDisk!.device, node.diskOptions)) == .success)
+            }
+        }
+        if !attachesFirst {
+            for node in [pair.a!, pair.b!] {
+                #expect(node.run(.attach(second, node.secondDisk!.device, node.diskOptions)) == .success)
+            }
+        }
+        #expect(pair.run { [pair.a!, pair.b!].allSatisfy { $0.snapshot.volumes[1].state.conn == .connected } })
+        #expect(pair.a.run(.primary(second, force: true)) == .success)
+        #expect(
+            pair.run {
+                [pair.a!, pair.b!].allSatisfy {
+                    let state = $0.snapshot.volumes[1].state
+                    return state.conn == .connected && state.disk == .upToDate && state.pdsk == .upToDate
+                }
+            })
+        #expect(pair.a.secondDisk!.hasSameData(as: pair.b.secondDisk!, sectors: 8000))
+        #expect(pair.a.run(.disconnect(force: false)) == .success)
+    }
+}
