@@ -52,9 +52,8 @@ extension Daemon {
         let status = await administer(["up", "all"])
         if status != 0 {
             for name in names where !isAttached(name) {
-                logger.error(
-                    "drbd \(name): has no disk, is left alone; if it never had metadata: yoke drbdadm create-md \(name),"
-                        + " then: yoke drbdadm up \(name)")
+                let advice = "if it never had metadata: yoke drbdadm create-md \(name); then: yoke drbdadm up \(name)"
+                logger.error("drbd \(name): has no disk and is left alone; \(advice)")
             }
             logger.error("not every resource came up: see above, then: yoke drbdadm up all")
         }
@@ -66,7 +65,8 @@ extension Daemon {
     }
 
     private func isAttached(_ name: String) -> Bool {
-        registry.resource(name).map { registry.minors(of: $0).contains { registry.isAttached($0.minor) } } ?? false
+        guard let runner = registry.resource(name) else { return false }
+        return registry.minors(of: runner).contains { registry.isAttached($0.minor) }
     }
 
     /// One resource that waits for its peer does not hold up another.
