@@ -8,7 +8,7 @@ import PackageDescription
 //   daemon    composition, control socket, commands
 //   simulator a second system layer, in memory
 //
-// YOKE_TESTS=A,B limits the test targets (and drops the executables), so that work on one layer builds only it:
+// YOKE_TESTS=A,B limits the test targets (and drops what they do not need), so that work on one layer builds only it:
 //   YOKE_TESTS=DRBDLayoutTests swift test
 let onlyTests = Context.environment["YOKE_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
 
@@ -95,7 +95,7 @@ let testTargets: [Target] = [
     tests("EngineKitTests", ["EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
-    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit"]),
+    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit", "LinuxReactor"]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
@@ -107,7 +107,16 @@ let testTargets: [Target] = [
 ]
 
 if let onlyTests {
-    targets += testTargets.filter { onlyTests.contains($0.name) }
+    var wanted: [Target] = []
+    func want(_ target: Target) {
+        guard !wanted.contains(where: { $0.name == target.name }) else { return }
+        wanted.append(target)
+        for case .byNameItem(let name, _) in target.dependencies {
+            if let needed = targets.first(where: { $0.name == name }) { want(needed) }
+        }
+    }
+    testTargets.filter { onlyTests.contains($0.name) }.forEach(want)
+    targets = wanted
 } else {
     targets += executables + testTargets
 }

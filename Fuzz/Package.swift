@@ -28,8 +28,14 @@ let package = Package(
     targets: [
         library("LayoutKit"),
         library("DRBDLayout", ["LayoutKit"]),
+        library("NBDLayout", ["LayoutKit"]),
+        library("EngineKit"),
+        library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
+        library("Configuration"),
         fuzzer("fuzz-bitmap", ["DRBDLayout", "LayoutKit"]),
+        fuzzer("fuzz-configuration", ["Configuration"]),
         fuzzer("fuzz-metadata", ["DRBDLayout", "LayoutKit"]),
+        fuzzer("fuzz-nbd", ["NBDServer"]),
         fuzzer("fuzz-wire", ["DRBDLayout", "LayoutKit"]),
     ]
 )

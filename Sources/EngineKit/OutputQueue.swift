@@ -4,7 +4,7 @@
 /// reports how much the socket took. A packet costs one small copy and no allocation once the arena has grown.
 package struct OutputQueue {
     private enum Segment {
-        /// A range of the arena.
+        /// Bytes of the arena, counted from the arena's first byte ever.
         case copied(start: Int, count: Int)
         case referenced(IOSlice)
     }
@@ -14,6 +14,11 @@ package struct OutputQueue {
     /// Bytes of the first segment that are gone already.
     private var consumedOfFirst = 0
     private var arena: [UInt8] = []
+    /// How many bytes were dropped from the front of the arena since it was empty.
+    private var droppedFromArena = 0
+
+    /// Sent bytes that the arena keeps before it is compacted, so that a queue that is never empty stays bounded.
+    private static let wasteMax = 64 << 10
 
     /// Bytes that wait.
     package private(set) var byteCount = 0
@@ -29,9 +34,10 @@ package struct OutputQueue {
     /// Appends a copy of `count` bytes that `write` fills in.
     package mutating func append(count: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) {
         guard count > 0 else { return }
-        let start = arena.count
+        let offset = arena.count
+        let start = droppedFromArena + offset
         arena.append(contentsOf: repeatElement(0, count: count))
-        arena.withUnsafeMutableBytes { write(UnsafeMutableRawBufferPointer(rebasing: $0[start..<start + count])) }
+        arena.withUnsafeMutableBytes { write(UnsafeMutableRawBufferPointer(rebasing: $0[offset..<offset + count])) }
         if case .copied(let lastStart, let lastCount)? = segments.last, segments.count > firstSegment,
             lastStart + lastCount == start
         {
@@ -56,25 +62,29 @@ package struct OutputQueue {
         totalAppended += UInt64(slice.count)
     }
 
-    /// Calls `body` with each waiting piece from the front, at most `limit` pieces. The pointers live as long as the
-    /// call of the outer function.
+    /// Calls `body` with the waiting pieces from the front, at most `limit` of them. The pointers live as long as the
+    /// call. Allocates nothing.
     package func withSegments<Result>(
-        limit: Int, _ body: ([UnsafeRawBufferPointer]) -> Result
+        limit: Int, _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Result
     ) -> Result {
-        arena.withUnsafeBytes { arenaBytes in
-            var pieces: [UnsafeRawBufferPointer] = []
-            pieces.reserveCapacity(min(limit, segments.count - firstSegment))
-            var skip = consumedOfFirst
-            for segment in segments[firstSegment...].prefix(limit) {
-                switch segment {
-                case .copied(let start, let count):
-                    pieces.append(UnsafeRawBufferPointer(rebasing: arenaBytes[start + skip..<start + count]))
-                case .referenced(let slice):
-                    pieces.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(slice.bytes)[skip...]))
+        let waiting = segments[firstSegment...].prefix(limit)
+        return arena.withUnsafeBytes { arenaBytes in
+            withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: waiting.count) { pieces in
+                var skip = consumedOfFirst
+                for (index, segment) in waiting.enumerated() {
+                    let piece: UnsafeRawBufferPointer
+                    switch segment {
+                    case .copied(let start, let count):
+                        let offset = start - droppedFromArena
+                        piece = UnsafeRawBufferPointer(rebasing: arenaBytes[offset + skip..<offset + count])
+                    case .referenced(let slice):
+                        piece = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(slice.bytes)[skip...])
+                    }
+                    pieces.initializeElement(at: index, to: piece)
+                    skip = 0
                 }
-                skip = 0
+                return body(UnsafeBufferPointer(pieces))
             }
-            return body(pieces)
         }
     }
 
@@ -87,22 +97,35 @@ package struct OutputQueue {
             let size = size(of: segments[firstSegment]) - consumedOfFirst
             if left < size {
                 consumedOfFirst += left
-                return
+                break
             }
             left -= size
             consumedOfFirst = 0
             // Release the payload now, not when the array is compacted.
-            segments[firstSegment] = .copied(start: 0, count: 0)
+            if case .referenced = segments[firstSegment] { segments[firstSegment] = .copied(start: 0, count: 0) }
             firstSegment += 1
         }
         if byteCount == 0 {
             segments.removeAll(keepingCapacity: true)
             arena.removeAll(keepingCapacity: true)
+            droppedFromArena = 0
             firstSegment = 0
-        } else if firstSegment > 1024 {
-            segments.removeFirst(firstSegment)
-            firstSegment = 0
+        } else if firstSegment > 1024 || arena.count > Self.wasteMax {
+            compact()
         }
+    }
+
+    /// Forgets what was sent. Cost: the bytes that wait; called after as many were sent, or rarely.
+    private mutating func compact() {
+        segments.removeFirst(firstSegment)
+        firstSegment = 0
+        let firstCopied = segments.lazy.compactMap { segment -> Int? in
+            if case .copied(let start, _) = segment { start } else { nil }
+        }.first
+        let sent = (firstCopied ?? droppedFromArena + arena.count) - droppedFromArena
+        guard sent > Self.wasteMax / 2 else { return }
+        arena.removeFirst(sent)
+        droppedFromArena += sent
     }
 
     private func size(of segment: Segment) -> Int {

@@ -1,8 +1,10 @@
 /// A run of `count` bytes at `offset`: reserved space, a cookie, an array.
+@usableFromInline
 package struct ByteField: Hashable, Sendable {
-    package let offset: Int
-    package let count: Int
+    @usableFromInline package let offset: Int
+    @usableFromInline package let count: Int
 
+    @inlinable
     package init(offset: Int, count: Int) {
         self.offset = offset
         self.count = count
@@ -25,12 +27,13 @@ package struct TextField: Hashable, Sendable {
 
 extension UnsafeRawBufferPointer {
     /// The bytes of the field, not copied; they live as long as this buffer.
+    @inlinable
     package subscript(field: ByteField) -> UnsafeRawBufferPointer {
         part(offset: field.offset, count: field.count)
     }
 
     /// `count` bytes from `offset` on, not copied. Outside of the buffer: traps.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func part(offset: Int, count: Int) -> UnsafeRawBufferPointer {
         precondition(offset >= 0 && count >= 0 && offset <= self.count &- count, "part lies outside of the bytes")
         return UnsafeRawBufferPointer(rebasing: self[offset..<offset + count])
@@ -53,20 +56,20 @@ extension UnsafeRawBufferPointer {
 
 extension UnsafeMutableRawBufferPointer {
     /// `count` bytes from `offset` on, not copied. Outside of the buffer: traps.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func part(offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
         precondition(offset >= 0 && count >= 0 && offset <= self.count &- count, "part lies outside of the bytes")
         return UnsafeMutableRawBufferPointer(rebasing: self[offset..<offset + count])
     }
 
     /// Everything from `offset` on, not copied.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func dropped(_ offset: Int) -> UnsafeMutableRawBufferPointer {
         part(offset: offset, count: count - offset)
     }
 
     /// Writes zeroes over the first `count` bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func clear(count: Int) {
         _ = part(offset: 0, count: count).initializeMemory(as: UInt8.self, repeating: 0)
     }
@@ -83,12 +86,13 @@ extension UnsafeMutableRawBufferPointer {
 
 extension UnsafeRawBufferPointer {
     /// Everything from `offset` on, not copied.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func dropped(_ offset: Int) -> UnsafeRawBufferPointer {
         part(offset: offset, count: count - offset)
     }
 
     /// Whether every byte is 0.
+    @inlinable
     package var isAllZero: Bool {
         var index = 0
         while index &+ 8 <= count {

@@ -1,4 +1,5 @@
 /// A structure of fixed size: a packet's fixed part, a block.
+@usableFromInline
 package protocol FixedLayout {
     /// Size in bytes.
     static var byteCount: Int { get }
@@ -11,7 +12,7 @@ package protocol FixedLayout {
 
 extension FixedLayout {
     /// Throws unless ``byteCount`` bytes are there.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func require(_ bytes: UnsafeRawBufferPointer) throws(LayoutError) {
         try LayoutError.require(byteCount, of: bytes)
     }

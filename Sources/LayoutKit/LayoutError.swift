@@ -1,4 +1,5 @@
 /// What a decoder finds wrong with the bytes of a disk or of a peer. Never a bug of ours: those trap.
+@usableFromInline
 package enum LayoutError: Error, Hashable, Sendable {
     /// Fewer bytes than the structure needs.
     case truncated(need: Int, have: Int)
@@ -15,6 +16,7 @@ package enum LayoutError: Error, Hashable, Sendable {
 }
 
 extension LayoutError: CustomStringConvertible {
+    @usableFromInline
     package var description: String {
         switch self {
         case .truncated(let need, let have):
@@ -40,7 +42,7 @@ package func hexadecimal(_ value: UInt64) -> String {
 
 extension LayoutError {
     /// Throws ``truncated(need:have:)`` when `have` is below `need`. Decoders call it once, then read fields.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func require(_ need: Int, of bytes: UnsafeRawBufferPointer) throws(LayoutError) {
         guard bytes.count >= need else { throw .truncated(need: need, have: bytes.count) }
     }

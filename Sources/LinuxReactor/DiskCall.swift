@@ -22,6 +22,8 @@ struct DiskCall: @unchecked Sendable {
     var offset: UInt64
     /// Slot and generation of the operation.
     var cookie: Cookie
+    /// Too short to be worth another thread: a copy within memory.
+    var isImmediate = false
 
     /// Makes the call and waits for it. Bytes transferred (0 for calls that transfer none) or the negative error number.
     func perform() -> Int {

@@ -35,6 +35,8 @@ package final class DiskFile: @unchecked Sendable {
     package let canDiscard: Bool
     /// Discarded ranges read as zeroes.
     package let discardZeroes: Bool
+    /// A file of a memory filesystem, whose transfers are plain copies.
+    let isInMemory: Bool
     /// Largest request in bytes that one call should carry.
     package let requestSizeMax = 1 << 20
 
@@ -97,6 +99,7 @@ package final class DiskFile: @unchecked Sendable {
         physicalBlockSize = geometry.physicalBlockSize
         canDiscard = geometry.canDiscard
         discardZeroes = geometry.discardZeroes
+        isInMemory = geometry.isInMemory
         bufferedDescriptor = descriptor
         directDescriptor = direct?.descriptor ?? -1
         directAlignment = UInt64(direct?.offsetAlignment ?? 512)

@@ -9,6 +9,7 @@ struct DiskGeometry {
     var physicalBlockSize = 4096
     var canDiscard = false
     var discardZeroes = false
+    var isInMemory = false
 
     init(descriptor: Int32, path: String, mayWrite: Bool) throws(SystemError) {
         var status = stat()
@@ -26,6 +27,7 @@ struct DiskGeometry {
             // A hole behind the end of the file changes nothing and tells whether there can be holes.
             canDiscard = mayWrite && fallocate(descriptor, YOKE_PUNCH_HOLE, status.st_size, 4096) == 0
             discardZeroes = canDiscard
+            isInMemory = yoke_is_in_memory(descriptor) != 0
         }
     }
 

@@ -10,6 +10,13 @@ package struct InterfaceAddress: Hashable, Sendable {
     /// Leading one bits of the network mask.
     package var prefixLength: Int
     package var isLoopback: Bool
+
+    package init(interface: String, address: SocketAddress, prefixLength: Int, isLoopback: Bool) {
+        self.interface = interface
+        self.address = address
+        self.prefixLength = prefixLength
+        self.isLoopback = isLoopback
+    }
 }
 
 /// What the daemon asks about the machine it runs on.
@@ -20,6 +27,17 @@ package enum HostFacts {
             guard let base = buffer.baseAddress, gethostname(base, buffer.count - 1) == 0 else { return "" }
             return String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
         }
+    }
+
+    /// The canonical name that the resolver gives for `name`; nil when it knows none. May take seconds: for a worker.
+    package static func canonicalName(of name: String) -> String? {
+        var hints = addrinfo()
+        hints.ai_flags = AI_CANONNAME
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var first: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(name, nil, &hints, &first) == 0 else { return nil }
+        defer { freeaddrinfo(first) }
+        return (first?.pointee.ai_canonname).map { String(cString: $0) }
     }
 
     /// All IPv4 and IPv6 addresses, in the order of the kernel.

@@ -27,10 +27,16 @@ final class EpollPoller {
     }
 
     func add(_ watched: Int32, _ cookie: Cookie) throws(SystemError) {
-        let interest = YOKE_POLL_ALL | YOKE_EPOLL_EDGE
-        guard yoke_epoll_add(descriptor, watched, interest, cookie.bits) == 0 else {
+        guard yoke_epoll_add(descriptor, watched, YOKE_POLL_INPUT | YOKE_EPOLL_EDGE, cookie.bits) == 0 else {
             throw SystemError(operation: "epoll_ctl", code: errno)
         }
+    }
+
+    /// Reports room to write too, or no more.
+    func setOutput(_ isWanted: Bool, _ watched: Int32, _ cookie: Cookie) {
+        let events = YOKE_POLL_INPUT | YOKE_EPOLL_EDGE | (isWanted ? YOKE_EPOLL_OUT : 0)
+        let status = yoke_epoll_modify(descriptor, watched, events, cookie.bits)
+        precondition(status == 0, "epoll_ctl: error \(errno)")
     }
 
     func remove(_ watched: Int32) {

@@ -33,6 +33,7 @@ extension Reactor {
         let stream = StreamSocket(connecting: descriptor, handler: handler, reactor: self)
         do throws(SystemError) {
             try watch(stream)
+            awaitOutput(stream)
         } catch {
             Glibc.close(descriptor)
             return failing(error.code, handler)

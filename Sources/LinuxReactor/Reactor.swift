@@ -70,25 +70,28 @@ package final class Reactor: @unchecked Sendable {
     private let thread = Mutex<SystemThread?>(nil)
 
     // Confined to the thread from here on.
-    private let epoll: EpollPoller
+    let epoll: EpollPoller
     /// Nil: epoll and workers do everything. Made on the thread, which alone may submit.
-    private var ring: Ring?
-    private var readiness = ReadinessTable()
-    private var events: [PolledEvent] = []
-    private var ready: [ReadinessSource] = []
-    private var delivering: [ReadinessSource] = []
+    var ring: Ring?
+    var readiness = ReadinessTable()
+    var events: [PolledEvent] = []
+    var ready: [ReadinessSource] = []
+    var delivering: [ReadinessSource] = []
     var timers = TimerHeap()
-    private var deadline: Instant?
+    var deadline: Instant?
     var operations = DiskOperations(slotCount: 1024)
     /// Calls that go to the workers at the end of the round.
-    private var workerCalls: [DiskCall] = []
-    private var diskResults: [DiskCallResult] = []
+    var workerCalls: [DiskCall] = []
+    /// Calls that this thread makes itself at the end of the round.
+    var immediateCalls: [DiskCall] = []
+    var firstImmediateCall = 0
+    var diskResults: [DiskCallResult] = []
     /// Requests that were refused before they began.
-    private var refused: [(disk: DiskFile, token: UInt64, errno: Int32)] = []
-    private var mail = Mailbox.Contents()
-    private var executorJobs: [UnownedJob] = []
-    private var runningJobs: [UnownedJob] = []
-    private var isEnding = false
+    var refused: [(disk: DiskFile, token: UInt64, errno: Int32)] = []
+    var mail = Mailbox.Contents()
+    var executorJobs: [UnownedJob] = []
+    var runningJobs: [UnownedJob] = []
+    var isEnding = false
     var offloads: [UInt64: AnyOffload] = [:]
     var lastOffload: UInt64 = 0
 
@@ -111,6 +114,9 @@ package final class Reactor: @unchecked Sendable {
 
     /// CLOCK_MONOTONIC; on any thread.
     package var now: Instant { SystemClock.now }
+
+    /// Whether the ring does the work; known when the thread runs. On the reactor's thread.
+    package var isUsingRing: Bool { ring != nil }
 
     /// True on the reactor's own thread.
     package var isOnThread: Bool { threadIdentity.load(ordering: .relaxed) == yoke_thread_identity() }
@@ -161,6 +167,7 @@ extension Reactor {
             wait()
             tellEvents()
             owner?.roundEnded(self)
+            makeImmediateCalls()
             flushWorkerCalls()
         }
         end()
@@ -194,6 +201,7 @@ extension Reactor {
         }
         ready.removeAll()
         timers.removeAll()
+        while firstImmediateCall < immediateCalls.count { makeImmediateCalls() }
         workers.shutDown()
         // The workers are done: what they posted is all there is.
         mailbox.close(exchanging: &mail)
@@ -219,265 +227,5 @@ extension Reactor {
             tellDisks()
         }
         self.ring = nil
-    }
-}
-
-// MARK: The round
-
-extension Reactor {
-    private func wait() {
-        let limit = waitLimit()
-        if limit != 0 && options.busyPoll > .zero {
-            let end = now + options.busyPoll
-            repeat {
-                poll(nanoseconds: 0)
-                if !ready.isEmpty || !diskResults.isEmpty { return }
-            } while now < end
-            return poll(nanoseconds: waitLimit())
-        }
-        poll(nanoseconds: limit)
-    }
-
-    /// Asks the kernel once: fills `ready` and `diskResults`.
-    private func poll(nanoseconds: Int64) {
-        if let ring {
-            ring.wait(nanoseconds: nanoseconds, events: &events, results: &diskResults)
-            for cookie in ring.takeEndedPolls() {
-                if let source = readiness.source(cookie) { ring.addPoll(source.descriptor, cookie) }
-            }
-        } else {
-            epoll.wait(nanoseconds: nanoseconds, into: &events)
-        }
-        for event in events { note(event) }
-        events.removeAll(keepingCapacity: true)
-    }
-
-    private func note(_ event: PolledEvent) {
-        guard let source = readiness.source(event.cookie) else { return }
-        if event.events & (YOKE_EPOLL_ERROR | YOKE_EPOLL_HANG_UP) != 0 {
-            source.hasHungUp = true
-            source.isReadable = true
-            source.isWritable = true
-        }
-        if event.events & YOKE_EPOLL_PEER_HANG_UP != 0 {
-            source.hasHungUp = true
-            source.isReadable = true
-        }
-        if event.events & YOKE_EPOLL_IN != 0 { source.isReadable = true }
-        if event.events & YOKE_EPOLL_OUT != 0 { source.isWritable = true }
-        queueIfReady(source)
-    }
-
-    /// Nanoseconds until something is due; 0 when something is there already, -1 for no limit.
-    private func waitLimit() -> Int64 {
-        if !ready.isEmpty || !refused.isEmpty || !executorJobs.isEmpty || !diskResults.isEmpty { return 0 }
-        var next = deadline
-        if let timer = timers.nextDeadline { next = min(next ?? timer, timer) }
-        guard let next else { return -1 }
-        return Int64(clamping: (next - now).nanosecondsClamped)
-    }
-
-    private func tellEvents() {
-        tellDisks()
-        tellSources()
-        runMail()
-        tellTimers()
-        runExecutorJobs()
-    }
-
-    private func tellDisks() {
-        if !refused.isEmpty {
-            let told = refused
-            refused.removeAll(keepingCapacity: true)
-            for entry in told where !entry.disk.isClosed {
-                entry.disk.handler?.diskCompleted(entry.disk, token: entry.token, errno: entry.errno)
-            }
-        }
-        var index = 0
-        while index < diskResults.count {
-            let result = diskResults[index]
-            index += 1
-            switch operations.take(result) {
-            case .next(let call):
-                queue(call)
-            case .completed(let disk, let token, let errno):
-                if !disk.isClosed && !isEnding { disk.handler?.diskCompleted(disk, token: token, errno: errno) }
-            }
-        }
-        diskResults.removeAll(keepingCapacity: true)
-    }
-
-    private func tellSources() {
-        swap(&ready, &delivering)
-        for source in delivering {
-            source.isQueued = false
-            guard source.wantsDelivery else { continue }
-            source.deliver()
-            queueIfReady(source)
-        }
-        delivering.removeAll(keepingCapacity: true)
-    }
-
-    private func runMail() {
-        guard !mail.jobs.isEmpty || !mail.diskResults.isEmpty || !mail.executorJobs.isEmpty else { return }
-        diskResults.append(contentsOf: mail.diskResults)
-        if !mail.diskResults.isEmpty { tellDisks() }
-        executorJobs.append(contentsOf: mail.executorJobs)
-        for job in mail.jobs { job() }
-        mail.removeAll()
-    }
-
-    private func tellTimers() {
-        guard deadline != nil || timers.nextDeadline != nil else { return }
-        let time = now
-        while let action = timers.takeDue(now: time) { action() }
-        if let deadline, deadline <= time {
-            self.deadline = nil
-            owner?.deadlineReached(self)
-        }
-    }
-
-    /// Runs the jobs that wait now; those they enqueue come in the next round, so that events get their turn.
-    private func runExecutorJobs() {
-        guard !executorJobs.isEmpty else { return }
-        swap(&executorJobs, &runningJobs)
-        for job in runningJobs {
-            job.runSynchronously(
-                isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-        }
-        runningJobs.removeAll(keepingCapacity: true)
-    }
-
-    /// Takes what other threads have left.
-    func takeMail() {
-        mailbox.take(exchanging: &mail)
-    }
-
-    func enqueueLocally(_ job: UnownedJob) {
-        executorJobs.append(job)
-    }
-}
-
-// MARK: Sources and timers
-
-extension Reactor {
-    func watch(_ source: ReadinessSource) throws(SystemError) {
-        preconditionOnThread()
-        let cookie = readiness.add(source)
-        if let ring { return ring.addPoll(source.descriptor, cookie) }
-        do throws(SystemError) {
-            try epoll.add(source.descriptor, cookie)
-        } catch {
-            _ = readiness.remove(source)
-            throw error
-        }
-    }
-
-    /// Stops watching; the descriptor, which the caller closes.
-    @discardableResult
-    func removeSource(_ source: ReadinessSource) -> Int32 {
-        let (descriptor, cookie) = readiness.remove(source)
-        guard let cookie else { return descriptor }
-        if let ring {
-            ring.removePoll(cookie)
-        } else {
-            epoll.remove(descriptor)
-        }
-        return descriptor
-    }
-
-    /// Stops watching and closes a socket.
-    func closeSocket(_ source: ReadinessSource) {
-        preconditionOnThread()
-        let descriptor = removeSource(source)
-        guard descriptor >= 0 else { return }
-        // The ring holds the file until the end of the round. A connection can wait for that; a port may be wanted
-        // again at once.
-        if ring != nil && source is ListeningSocket { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
-        Glibc.close(descriptor)
-    }
-
-    /// Has the source told in the next round if it has something to tell.
-    func queueIfReady(_ source: ReadinessSource) {
-        guard !source.isQueued, source.wantsDelivery else { return }
-        source.isQueued = true
-        ready.append(source)
-    }
-
-    /// When ``ReactorOwner/deadlineReached(_:)`` is wanted; replaces the last one. Nil: not at all.
-    package func setDeadline(_ instant: Instant?) {
-        preconditionOnThread()
-        deadline = instant
-    }
-
-    /// Runs `action` on the reactor's thread at `instant`. Equal instants run in the order they were added. For what
-    /// happens seldom; an engine keeps its own timers behind ``setDeadline(_:)``.
-    @discardableResult
-    package func addTimer(at instant: Instant, _ action: @escaping () -> Void) -> ReactorTimer {
-        preconditionOnThread()
-        return timers.add(deadline: instant, action: action)
-    }
-
-    /// Nothing happens when the timer ran already.
-    package func cancel(_ timer: ReactorTimer) {
-        preconditionOnThread()
-        timers.cancel(timer)
-    }
-}
-
-// MARK: Disks
-
-extension Reactor {
-    /// Begins an operation at the end of the round; its completion is told in a later round.
-    ///
-    /// Refused with EIO behind the end of the disk, with EROFS on a read-only disk, with ENOBUFS when 65,536 are under
-    /// way. Requests of one disk are not ordered among each other: what must come after something is submitted after
-    /// its completion.
-    package func submit(_ request: DiskRequest, to disk: DiskFile) {
-        preconditionOnThread()
-        let code = DiskOperations.check(request, disk)
-        guard code == 0, let call = operations.begin(request, disk) else {
-            refused.append((disk, request.token, code == 0 ? ENOBUFS : code))
-            return
-        }
-        queue(call)
-    }
-
-    /// Ends the use of a disk: no completion follows. The claim on it is given back when the last operation is done.
-    package func close(_ disk: DiskFile) {
-        preconditionOnThread()
-        disk.isClosed = true
-        disk.handler = nil
-    }
-
-    private func queue(_ call: DiskCall) {
-        if let ring, Ring.canMake(call.opcode) {
-            ring.add(call)
-        } else {
-            workerCalls.append(call)
-        }
-    }
-
-    private func flushWorkerCalls() {
-        guard !workerCalls.isEmpty else { return }
-        workers.add(workerCalls)
-        workerCalls.removeAll(keepingCapacity: true)
-    }
-}
-
-/// Has the reactor look into its mailbox.
-private final class MailboxSource: ReadinessSource {
-    private unowned let reactor: Reactor
-
-    init(descriptor: Int32, reactor: Reactor) {
-        self.reactor = reactor
-        super.init(descriptor: descriptor)
-    }
-
-    override var wantsDelivery: Bool { isReadable }
-
-    override func deliver() {
-        isReadable = false
-        reactor.takeMail()
     }
 }

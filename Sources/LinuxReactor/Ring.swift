@@ -97,9 +97,14 @@ extension Ring {
         }
     }
 
-    /// Watches both directions of a descriptor until ``removePoll(_:)``. The ring keeps the file open until then.
+    /// Watches the input of a descriptor until ``removePoll(_:)``. The ring keeps the file open until then.
     func addPoll(_ descriptor: Int32, _ cookie: Cookie) {
-        yoke_ring_prepare_poll(nextEntry(), descriptor, YOKE_POLL_ALL, cookie.bits)
+        yoke_ring_prepare_poll(nextEntry(), descriptor, YOKE_POLL_INPUT, cookie.bits)
+    }
+
+    /// Reports once that a descriptor has room to write.
+    func addOutputPoll(_ descriptor: Int32, _ cookie: Cookie) {
+        yoke_ring_prepare_output_poll(nextEntry(), descriptor, cookie.output.bits)
     }
 
     /// Lets go of a descriptor with the next submission.
@@ -162,9 +167,11 @@ extension Ring {
             case .disk:
                 diskCallsUnderWay -= 1
                 results.append(DiskCallResult(cookie: cookie, value: Int(value)))
-            case .readiness:
+            case .input:
                 if value > 0 { events.append(PolledEvent(cookie: cookie, events: UInt32(value))) }
                 if flags & YOKE_RING_MORE == 0 { endedPolls.append(cookie) }
+            case .output:
+                if value > 0 { events.append(PolledEvent(cookie: cookie, events: UInt32(value))) }
             case .ignored: break
             case nil: preconditionFailure("completion with the unknown cookie \(bits)")
             }
@@ -179,6 +186,9 @@ extension Ring {
         }
         if firstWaiting == waiting.count {
             waiting.removeAll(keepingCapacity: true)
+            firstWaiting = 0
+        } else if firstWaiting > 1024 {
+            waiting.removeFirst(firstWaiting)
             firstWaiting = 0
         }
     }

@@ -9,7 +9,8 @@ package protocol StreamSocketHandler: AnyObject {
     /// It failed; the socket is closed already. ETIMEDOUT when the time was over.
     func socketConnectFailed(_ socket: StreamSocket, errno: Int32)
     /// Bytes wait, or the end of the stream, or an error: call ``StreamSocket/receive(into:)``. Comes again in the next
-    /// round while bytes may wait and reading is not paused; so a handler may stop after a fair share.
+    /// round while bytes may wait and reading is not paused; so a handler may stop after a fair share. Not again after
+    /// the end or an error was read.
     func socketReadable(_ socket: StreamSocket)
     /// The socket was full when ``StreamSocket/transmit(_:)`` was last called, and has room again.
     func socketWritable(_ socket: StreamSocket)
@@ -61,6 +62,8 @@ package final class StreamSocket: ReadinessSource {
 
     private var state: State
     private var isReadingPaused = false
+    /// The end of the stream or an error was read; nothing more can come.
+    private var hasInputEnded = false
     private var isFull = false
     private unowned let reactor: Reactor
 
@@ -91,10 +94,12 @@ package final class StreamSocket: ReadinessSource {
         switch state {
         case .connecting: isWritable || hasHungUp
         case .failing: true
-        case .connected: (isReadable && !isReadingPaused) || (isFull && isWritable)
+        case .connected: wantsRead || (isFull && isWritable)
         case .closed: false
         }
     }
+
+    private var wantsRead: Bool { isReadable && !isReadingPaused && !hasInputEnded }
 
     override func deliver() {
         switch state {
@@ -142,8 +147,9 @@ extension StreamSocket {
             return .bytes(count)
         }
         isReadable = false
-        if count == 0 { return .end }
-        return count == -Int(EAGAIN) ? .wouldBlock : .failed(errno: Int32(-count))
+        if count == -Int(EAGAIN) { return .wouldBlock }
+        hasInputEnded = true
+        return count == 0 ? .end : .failed(errno: Int32(-count))
     }
 
     /// Stops telling the handler that bytes wait; TCP then slows the peer down.
@@ -195,7 +201,7 @@ extension StreamSocket {
     package func send(bytes: UnsafeRawBufferPointer) -> ReceiveResult {
         guard isConnected else { return .failed(errno: ENOTCONN) }
         guard !bytes.isEmpty else { return .bytes(0) }
-        let count = send([bytes])
+        let count = withUnsafePointer(to: bytes) { send(UnsafeBufferPointer(start: $0, count: 1)) }
         if count >= 0 {
             sentByteCount += UInt64(count)
             return .bytes(count)
@@ -214,12 +220,12 @@ extension StreamSocket {
     }
 
     private func noteFull() -> TransmitResult {
-        isWritable = false
         isFull = true
+        reactor.awaitOutput(self)
         return .full
     }
 
-    private func send(_ pieces: [UnsafeRawBufferPointer]) -> Int {
+    private func send(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Int {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.piecesMax) { vectors in
             for (index, piece) in pieces.enumerated() {
                 vectors[index] = iovec(
@@ -261,7 +267,7 @@ extension StreamSocket {
             handler?.socketWritable(self)
         }
         // The handler may have closed or paused.
-        if isConnected && isReadable && !isReadingPaused {
+        if isConnected && wantsRead {
             handler?.socketReadable(self)
         }
     }

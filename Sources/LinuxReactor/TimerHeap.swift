@@ -23,7 +23,6 @@ package final class ReactorTimer {
 /// Timers ordered by (deadline, order of creation), so that equal deadlines run in one known order.
 struct TimerHeap {
     private var timers: [ReactorTimer] = []
-    private var sequence: UInt64 = 0
 
     /// The earliest deadline.
     var nextDeadline: Instant? { timers.first?.deadline }
@@ -45,9 +44,13 @@ struct TimerHeap {
         remove(at: position)
     }
 
-    /// The action of the first timer whose deadline is not after `now`.
-    mutating func takeDue(now: Instant) -> (() -> Void)? {
-        guard let first = timers.first, first.deadline <= now else { return nil }
+    /// Number of the timer that was added last.
+    private(set) var sequence: UInt64 = 0
+
+    /// The action of the first timer, if its deadline is not after `now` and it was not added after number `last`.
+    /// A timer that an action adds for the past so waits for the next round, and cannot keep this one from ending.
+    mutating func takeDue(now: Instant, last: UInt64) -> (() -> Void)? {
+        guard let first = timers.first, first.deadline <= now, first.sequence <= last else { return nil }
         remove(at: 0)
         defer { first.action = nil }
         return first.action

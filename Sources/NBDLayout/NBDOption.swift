@@ -155,7 +155,9 @@ package struct NBDMetaContextRequest: Equatable, Sendable {
             queries.append(try NBDString.decode(bytes, at: position, count: length, field: "query"))
             position += length
         }
-        guard position == bytes.count else { throw .badLength(of: "option data", found: bytes.count, expected: "\(position)") }
+        guard position == bytes.count else {
+            throw .badLength(of: "option data", found: bytes.count, expected: "\(position)")
+        }
     }
 
     package var byteCount: Int {

@@ -123,7 +123,9 @@ extension NBDSession {
     }
 
     /// `NBD_OPT_INFO` and `NBD_OPT_GO`.
-    private func describeExport(_ option: NBDOptionCode, _ data: UnsafeRawBufferPointer, into actions: inout [NBDAction]) {
+    private func describeExport(
+        _ option: NBDOptionCode, _ data: UnsafeRawBufferPointer, into actions: inout [NBDAction]
+    ) {
         let request: NBDInfoRequest
         do {
             request = try NBDInfoRequest(decoding: data)

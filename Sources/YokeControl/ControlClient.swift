@@ -6,10 +6,13 @@
 package struct ControlClient {
     private let paths: InstallationPaths
     private let connectTimeoutSeconds: Int
+    private let answerTimeoutSeconds: Int?
 
-    package init(paths: InstallationPaths, connectTimeoutSeconds: Int = 5) {
+    /// - Parameter answerTimeoutSeconds: gives up when no part of the answer comes for so long; nil: never.
+    package init(paths: InstallationPaths, connectTimeoutSeconds: Int = 5, answerTimeoutSeconds: Int? = nil) {
         self.paths = paths
         self.connectTimeoutSeconds = connectTimeoutSeconds
+        self.answerTimeoutSeconds = answerTimeoutSeconds
     }
 
     /// Sends `request`, hands each piece of the answer to `onReply`, and returns the exit status.
@@ -36,6 +39,10 @@ package struct ControlClient {
         guard descriptor >= 0 else { throw .cannotConnect(path: path, reason: Self.text(of: errno)) }
         var timeout = timeval(tv_sec: connectTimeoutSeconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        if let answerTimeoutSeconds {
+            timeout = timeval(tv_sec: answerTimeoutSeconds, tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        }
         let status = UnixSocketAddress.withReachablePath(path) { reachable in
             UnixSocketAddress.withSocketAddress(path: reachable) { Glibc.connect(descriptor, $0, $1) }
         }
@@ -75,6 +82,7 @@ package struct ControlClient {
             if part == 0 { throw .connectionLost(reason: "end of stream") }
             if part < 0 {
                 if errno == EINTR { continue }
+                if errno == EAGAIN, let answerTimeoutSeconds { throw .noAnswer(seconds: answerTimeoutSeconds) }
                 throw .connectionLost(reason: Self.text(of: errno))
             }
             received += part

@@ -7,6 +7,7 @@ package enum ControlError: Error, Equatable {
     /// The connection ended before the exit status came.
     case connectionLost(reason: String)
     case badFrame(String)
+    case noAnswer(seconds: Int)
 }
 
 extension ControlError: CustomStringConvertible {
@@ -20,6 +21,8 @@ extension ControlError: CustomStringConvertible {
             "cannot connect to \(path): \(reason); is yoked healthy? its log says more"
         case .connectionLost(let reason):
             "yoked closed the connection before the command ended (\(reason)); look at its log, then repeat the command"
+        case .noAnswer(let seconds):
+            "yoked did not answer within \(seconds) s; its log may say what it waits for"
         case .badFrame(let reason):
             "control socket: bad frame: \(reason)"
         }

@@ -26,21 +26,19 @@ package final class ControlOutput: Sendable {
 
     /// Ends the answer.
     internal func exit(_ status: Int32) {
-        write(.exit(status))
-        channel.eventLoop.execute { [channel] in
-            // Writes are carried out in order: the status leaves before the close.
-            channel.close(promise: nil)
-        }
+        // Only when the socket took it: closing drops what still waits.
+        write(.exit(status)).whenComplete { [channel] _ in channel.close(promise: nil) }
     }
 
-    private func write(_ reply: ControlReply) {
+    @discardableResult
+    private func write(_ reply: ControlReply) -> EventLoopFuture<Void> {
         guard let bytes = try? ControlFrame.encode(reply) else {
             preconditionFailure("a reply of limited size always fits in a frame")
         }
         pendingByteCount.add(bytes.count, ordering: .relaxed)
         let buffer = channel.allocator.buffer(bytes: bytes)
-        channel.writeAndFlush(buffer).whenComplete { [self] _ in
-            pendingByteCount.subtract(bytes.count, ordering: .relaxed)
-        }
+        let written = channel.writeAndFlush(buffer)
+        written.whenComplete { [self] _ in pendingByteCount.subtract(bytes.count, ordering: .relaxed) }
+        return written
     }
 }

@@ -35,6 +35,12 @@ package struct InstallationPaths: Equatable, Sendable {
     package var lockFile: String { path("/run/yoke/yoked.lock") }
     package var configuration: String { path("/etc/drbd.conf") }
 
+    /// The NBD socket of one volume. A resource's name may hold what a file name may not.
+    package func nbdSocket(resource: String, volume: Int) -> String {
+        let name = String(resource.map { $0 == "/" ? "_" : $0 })
+        return path("/run/yoke/\(name).\(volume).nbd")
+    }
+
     /// A device or file that a configuration or a person names: below the root if it exists there, else as it is.
     ///
     /// So a configuration can be copied unchanged into a root of its own, and can still name a device of the machine.

@@ -1,4 +1,8 @@
+import YokeCommands
+
 @main
 struct Main {
-    static func main() {}
+    static func main() async {
+        await CommandMain.run()
+    }
 }

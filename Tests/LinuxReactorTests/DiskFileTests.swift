@@ -28,6 +28,20 @@ struct DiskFileTests {
         #expect(try await test.readUniform(disk, at: 0, byteCount: 512) == 0)
     }
 
+    @Test("the same where O_DIRECT is refused", arguments: Reactor.Backend.tested)
+    func buffered(backend: Reactor.Backend) async throws {
+        let directory = try TemporaryDirectory(in: "/var/tmp")
+        let path = try directory.file("disk", byteCount: 1 << 20)
+        let disk = try DiskFile.open(path: path, access: .readWrite, direct: false)
+        let test = try TestReactor(backend)
+        #expect(!disk.isDirect)
+        for isForced in [false, true] {
+            let byte: UInt8 = isForced ? 8 : 9
+            #expect(try await test.write(byte, disk, at: 512, byteCount: 8192, forceUnitAccess: isForced) == 0)
+            #expect(try await test.readUniform(disk, at: 512, byteCount: 8192) == byte)
+        }
+    }
+
     @Test("zeroes and discards leave zeroes and their neighbours alone", arguments: Reactor.Backend.tested, places)
     func zeroes(backend: Reactor.Backend, place: String) async throws {
         let directory = try TemporaryDirectory(in: place)
@@ -43,9 +57,11 @@ struct DiskFileTests {
         }
     }
 
-    @Test("a thousand requests at once are all carried out, through a ring of eight", arguments: Reactor.Backend.tested)
-    func manyAtOnce(backend: Reactor.Backend) async throws {
-        let directory = try TemporaryDirectory(in: "/dev/shm")
+    @Test(
+        "a thousand requests at once are all carried out, through a ring of eight", arguments: Reactor.Backend.tested,
+        places)
+    func manyAtOnce(backend: Reactor.Backend, place: String) async throws {
+        let directory = try TemporaryDirectory(in: place)
         let disk = try DiskFile.open(path: directory.file("disk", byteCount: 8 << 20), access: .readWrite)
         let test = try TestReactor(backend, ringEntryCount: 8)
         let count = 2000
@@ -143,7 +159,9 @@ struct DiskFileTests {
         #expect("\(busy)" == "claim \(path): Device or resource busy")
     }
 
-    @Test("another process is refused as long as the disk is open", arguments: [DiskFile.Claim.exclusive, .sharedWithinProcess])
+    @Test(
+        "another process is refused as long as the disk is open",
+        arguments: [DiskFile.Claim.exclusive, .sharedWithinProcess])
     func claimAgainstProcesses(claim: DiskFile.Claim) async throws {
         let directory = try TemporaryDirectory()
         let path = try directory.file("disk", byteCount: 1 << 20)
@@ -167,7 +185,8 @@ struct DiskFileTests {
         }
     }
 
-    @Test("closing a disk with requests under way is quiet, and gives the claim back", arguments: Reactor.Backend.tested)
+    @Test(
+        "closing a disk with requests under way is quiet, and gives the claim back", arguments: Reactor.Backend.tested)
     func closeWhilePending(backend: Reactor.Backend) async throws {
         let directory = try TemporaryDirectory(in: "/var/tmp")
         let path = try directory.file("disk", byteCount: 4 << 20)
@@ -222,7 +241,8 @@ struct DiskFileTests {
 @Suite(
     "Disk files, as root", .enabled(if: geteuid() == 0, "needs root for loop devices and mounts"), .serialized)
 struct DiskDeviceTests {
-    @Test("a loop device is a disk: claimed, flushed, discarded, zeroed", arguments: Reactor.Backend.tested, [512, 4096])
+    @Test(
+        "a loop device is a disk: claimed, flushed, discarded, zeroed", arguments: Reactor.Backend.tested, [512, 4096])
     func loopDevice(backend: Reactor.Backend, blockSize: Int) async throws {
         let directory = try TemporaryDirectory(in: "/var/tmp")
         let path = try directory.file("image", byteCount: 8 << 20)

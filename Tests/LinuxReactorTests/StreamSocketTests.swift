@@ -16,7 +16,7 @@ struct StreamSocketTests {
             case "IPv6": .loopback6()
             default: .unix(path: "\(directory.path)/socket")
             }
-        let byteCount = 8 << 20
+        let byteCount = 2 << 20
         let test = try TestReactor(backend)
         let isEqual = try await test.run { (reactor, outcome: Outcome<Bool>) in
             let near = SocketProbe()
@@ -202,6 +202,78 @@ struct StreamSocketTests {
         #expect(writing == EPIPE)
     }
 
+    @Test("a connect that is given up tells nothing", arguments: Reactor.Backend.tested)
+    func abandonedConnect(backend: Reactor.Backend) async throws {
+        let test = try TestReactor(backend)
+        let told = try await test.run { (reactor, outcome: Outcome<[String]>) in
+            var told: [String] = []
+            let listener = try reactor.listen(on: .loopback(), handler: Acceptor { $0.close() })
+            for target in [listener.address, .loopback(port: 1), .ipv6(address: [], scope: 0, port: 1)] {
+                let probe = SocketProbe()
+                probe.onConnected = { _ in told.append("connected") }
+                probe.onConnectFailed = { _ in told.append("failed") }
+                let socket = reactor.connect(to: target, timeout: .milliseconds(5), handler: probe)
+                socket.close()
+                socket.close()
+            }
+            reactor.addTimer(at: reactor.now + .milliseconds(20)) { outcome.finish(told) }
+        }
+        #expect(told.isEmpty)
+    }
+
+    @Test("more sockets become readable at once than a small ring can report", arguments: Reactor.Backend.tested)
+    func manyAtOnce(backend: Reactor.Backend) async throws {
+        let test = try TestReactor(backend, ringEntryCount: 8)
+        let rounds = 3
+        let pairCount = 100
+        let counts = try await test.run { (reactor, outcome: Outcome<[Int]>) in
+            var counts: [Int] = []
+            var senders: [(SocketProbe, StreamSocket)] = []
+            var receivedInRound = 0
+            func sendRound() {
+                receivedInRound = 0
+                for (probe, socket) in senders {
+                    probe.output.append(Self.payload(1000))
+                    probe.flush(socket)
+                }
+            }
+            for _ in 0..<pairCount {
+                let near = SocketProbe()
+                let far = SocketProbe()
+                far.onChange = { _, _ in
+                    receivedInRound += 1
+                    guard receivedInRound == pairCount else { return }
+                    counts.append(receivedInRound)
+                    if counts.count == rounds { outcome.finish(counts) } else { sendRound() }
+                }
+                try reactor.makePair(near: near, far: far) { nearSocket, _ in
+                    senders.append((near, nearSocket))
+                    if senders.count == pairCount { sendRound() }
+                }
+            }
+        }
+        #expect(counts == Array(repeating: pairCount, count: rounds))
+    }
+
+    @Test("the end of a stream is told once", arguments: Reactor.Backend.tested)
+    func endOnce(backend: Reactor.Backend) async throws {
+        let test = try TestReactor(backend)
+        let calls = try await test.run { (reactor, outcome: Outcome<Int>) in
+            let near = SocketProbe()
+            var calls = 0
+            try reactor.makePair(near: near, far: SocketProbe()) { nearSocket, farSocket in
+                near.onChange = { _, _ in
+                    calls += 1
+                    // Both directions ended: the kernel reports a hang-up now.
+                    nearSocket.shutdownSending()
+                    reactor.addTimer(at: reactor.now + .milliseconds(10)) { outcome.finish(calls) }
+                }
+                farSocket.shutdownSending()
+            }
+        }
+        #expect(calls == 1)
+    }
+
     @Test("an event that was taken for a closed socket reaches nobody", arguments: Reactor.Backend.tested)
     func closeInsideRound(backend: Reactor.Backend) async throws {
         let test = try TestReactor(backend)
@@ -263,7 +335,9 @@ struct StreamSocketTests {
     /// Bytes that repeat with a period that is no power of two.
     static func payload(_ byteCount: Int) -> IOSlice {
         let buffer = IOBuffer(byteCount: byteCount)
-        for index in 0..<byteCount { buffer.base.storeBytes(of: UInt8(index % 251), toByteOffset: index, as: UInt8.self) }
+        for index in 0..<byteCount {
+            buffer.base.storeBytes(of: UInt8(index % 251), toByteOffset: index, as: UInt8.self)
+        }
         return IOSlice(buffer: buffer, offset: 0, count: byteCount)
     }
 

@@ -136,7 +136,9 @@ import Testing
         #expect(entries.map(\.description) == ["of zeta", "of alpha"])
     }
 
-    @Test("options that carry no data are refused with data", arguments: [NBDOptionCode.list, .structuredReply, .startTLS])
+    @Test(
+        "options that carry no data are refused with data",
+        arguments: [NBDOptionCode.list, .structuredReply, .startTLS])
     func unexpectedData(option: NBDOptionCode) throws {
         let conversation = Conversation()
         conversation.greet()

@@ -20,7 +20,9 @@ import Testing
         #expect(Array(output.dropFirst(NBDSimpleReply.byteCount)) == pattern(1024))
     }
 
-    @Test("a read is answered by one chunk when structured replies are agreed", arguments: [NBDCommandFlags(), .dontFragment])
+    @Test(
+        "a read is answered by one chunk when structured replies are agreed",
+        arguments: [NBDCommandFlags(), .dontFragment])
     func structuredRead(flags: NBDCommandFlags) throws {
         let conversation = Conversation.inTransmission(structured: true)
         conversation.request(.read, flags: flags, handle: 7, offset: 512, length: 512)
@@ -53,7 +55,8 @@ import Testing
         #expect(try decoding(Array(output.dropFirst(16)), NBDSimpleReply.init(decoding:)).handle == 1)
     }
 
-    @Test("a write reaches the backend whole and aligned, however it is cut", arguments: [1, 7, 28, 4096, 65536, Int.max])
+    @Test(
+        "a write reaches the backend whole and aligned, however it is cut", arguments: [1, 7, 28, 4096, 65536, Int.max])
     func write(pieces: Int) {
         let conversation = Conversation.inTransmission()
         let data = pattern(150 << 10)
@@ -200,7 +203,9 @@ import Testing
         #expect(try conversation.takeSimpleReply() == NBDSimpleReply(error: .invalid, handle: 9))
     }
 
-    @Test("requests of no bytes succeed without the backend", arguments: [NBDCommand.read, .write, .trim, .writeZeroes, .cache])
+    @Test(
+        "requests of no bytes succeed without the backend",
+        arguments: [NBDCommand.read, .write, .trim, .writeZeroes, .cache])
     func empty(command: NBDCommand) throws {
         let conversation = Conversation.inTransmission()
         conversation.request(command, handle: 3)

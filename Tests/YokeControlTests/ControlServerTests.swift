@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Synchronization
 import Testing
@@ -36,13 +37,18 @@ private final class EchoService: ControlService {
     }
 
     private func withServer(
-        suffix: String = "", _ body: (InstallationPaths, EchoService) throws -> Void
+        suffix: String = "", _ body: @escaping @Sendable (InstallationPaths, EchoService) throws -> Void
     ) async throws {
         let paths = makePaths(suffix: suffix)
         let lock = try DaemonLock(paths: paths)
         let service = EchoService()
         let server = try await ControlServer.start(paths: paths, service: service)
-        try body(paths, service)
+        // The client blocks: a thread of its own, so that the tasks of the server keep theirs.
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            DispatchQueue(label: "client").async {
+                continuation.resume(with: Result { try body(paths, service) })
+            }
+        }
         await server.stop()
         withExtendedLifetime(lock) {}
     }

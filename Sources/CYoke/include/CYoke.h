@@ -10,3 +10,4 @@
 #include "CYokeProcess.h"
 #include "CYokeChecksum.h"
 #include "CYokeRing.h"
+#include "CYokeDeviceNode.h"

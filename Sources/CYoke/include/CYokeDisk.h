@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -32,6 +34,12 @@ static inline int yoke_is_regular(mode_t mode) { return S_ISREG(mode); }
 static inline int yoke_is_block_device(mode_t mode) { return S_ISBLK(mode); }
 static inline uint32_t yoke_device_major(dev_t device) { return major(device); }
 static inline uint32_t yoke_device_minor(dev_t device) { return minor(device); }
+
+/// Whether a file lives in memory: its reads and writes are copies and never wait for a device.
+static inline int yoke_is_in_memory(int fd) {
+    struct statfs status;
+    return fstatfs(fd, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
 
 /// Size of a block device in bytes.
 static inline int yoke_block_device_size(int fd, uint64_t *size) { return ioctl(fd, BLKGETSIZE64, size); }

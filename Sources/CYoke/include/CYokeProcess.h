@@ -64,6 +64,11 @@ static inline int yoke_spawn(
     error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", 0 /* O_RDONLY */, 0);
     if (error == 0 && directory != NULL)
         error = posix_spawn_file_actions_addchdir_np(&actions, directory);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    // All of ours are close-on-exec; those that somebody else left open to us are not.
+    if (error == 0)
+        error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+#endif
     if (error == 0)
         error = posix_spawnp(process, path, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);

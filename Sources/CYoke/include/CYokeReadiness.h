@@ -17,8 +17,8 @@ static const uint32_t YOKE_EPOLL_ERROR = EPOLLERR;
 static const uint32_t YOKE_EPOLL_HANG_UP = EPOLLHUP;
 static const uint32_t YOKE_EPOLL_PEER_HANG_UP = EPOLLRDHUP;
 static const uint32_t YOKE_EPOLL_EDGE = EPOLLET;
-/// Both directions, and the end of the peer's. Errors are reported unasked.
-static const uint32_t YOKE_POLL_ALL = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+/// Input, and the end of the peer's direction. Errors are reported unasked.
+static const uint32_t YOKE_POLL_INPUT = EPOLLIN | EPOLLRDHUP;
 
 static inline int yoke_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
@@ -26,6 +26,12 @@ static inline int yoke_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC);
 static inline int yoke_epoll_add(int epoll, int fd, uint32_t events, uint64_t cookie) {
     struct epoll_event event = {.events = events, .data = {.u64 = cookie}};
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/// EPOLL_CTL_MOD; what is ready of the new events is reported anew.
+static inline int yoke_epoll_modify(int epoll, int fd, uint32_t events, uint64_t cookie) {
+    struct epoll_event event = {.events = events, .data = {.u64 = cookie}};
+    return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
 static inline int yoke_epoll_remove(int epoll, int fd) {

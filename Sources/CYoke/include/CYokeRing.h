@@ -6,6 +6,7 @@
 #include "CYokeFeatures.h"
 
 #include <liburing.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -92,6 +93,12 @@ static inline void yoke_ring_prepare_allocate(
 /// Reports every edge until it is cancelled.
 static inline void yoke_ring_prepare_poll(struct io_uring_sqe *entry, int fd, unsigned events, uint64_t cookie) {
     io_uring_prep_poll_multishot(entry, fd, events);
+    entry->user_data = cookie;
+}
+
+/// Reports once that there is room to write.
+static inline void yoke_ring_prepare_output_poll(struct io_uring_sqe *entry, int fd, uint64_t cookie) {
+    io_uring_prep_poll_add(entry, fd, POLLOUT);
     entry->user_data = cookie;
 }
 

@@ -1,4 +1,5 @@
 /// State of a volume's connection. The order matters: the rules compare by number. Spec: drbd-disk-and-state 10.
+@frozen @usableFromInline
 package enum ConnectionState: UInt8, CaseIterable, Sendable {
     /// No network configuration, or given up.
     case standAlone = 0
@@ -34,6 +35,7 @@ package enum ConnectionState: UInt8, CaseIterable, Sendable {
 }
 
 extension ConnectionState: Comparable {
+    @inlinable
     package static func < (left: ConnectionState, right: ConnectionState) -> Bool {
         left.rawValue < right.rawValue
     }
@@ -70,5 +72,5 @@ extension ConnectionState: CustomStringConvertible {
         }
     }
 
-    package var description: String { name }
+    @usableFromInline package var description: String { name }
 }

@@ -1,4 +1,5 @@
 /// State of a disk. The order matters: the rules compare by number. Spec: drbd-disk-and-state 10.
+@frozen @usableFromInline
 package enum DiskState: UInt8, CaseIterable, Sendable {
     case diskless = 0
     /// Reading metadata.
@@ -19,6 +20,7 @@ package enum DiskState: UInt8, CaseIterable, Sendable {
 }
 
 extension DiskState: Comparable {
+    @inlinable
     package static func < (left: DiskState, right: DiskState) -> Bool {
         left.rawValue < right.rawValue
     }
@@ -40,5 +42,5 @@ extension DiskState: CustomStringConvertible {
         }
     }
 
-    package var description: String { name }
+    @usableFromInline package var description: String { name }
 }

@@ -1,4 +1,5 @@
 /// Who may write. Numbers and names: drbd-disk-and-state 10.
+@frozen @usableFromInline
 package enum Role: UInt8, CaseIterable, Sendable {
     case unknown = 0
     case primary = 1
@@ -15,5 +16,5 @@ extension Role: CustomStringConvertible {
         }
     }
 
-    package var description: String { name }
+    @usableFromInline package var description: String { name }
 }

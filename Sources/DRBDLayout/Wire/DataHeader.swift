@@ -1,27 +1,29 @@
 package import LayoutKit
 
 /// Properties of a write. Spec: drbd-wire 12.1.
+@usableFromInline
 package struct DataFlags: OptionSet, Hashable, Sendable {
-    package let rawValue: UInt32
+    @usableFromInline package let rawValue: UInt32
 
+    @inlinable
     package init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
     /// A hint: somebody waits for this write.
-    package static let readWriteSync = DataFlags(rawValue: 0x002)
+    @inlinable package static var readWriteSync: DataFlags { DataFlags(rawValue: 0x002) }
     /// The write may clear bits; set in resync states.
-    package static let maySetInSync = DataFlags(rawValue: 0x004)
-    package static let forceUnitAccess = DataFlags(rawValue: 0x010)
+    @inlinable package static var maySetInSync: DataFlags { DataFlags(rawValue: 0x004) }
+    @inlinable package static var forceUnitAccess: DataFlags { DataFlags(rawValue: 0x010) }
     /// Flush before the write.
-    package static let flush = DataFlags(rawValue: 0x020)
-    package static let discard = DataFlags(rawValue: 0x040)
+    @inlinable package static var flush: DataFlags { DataFlags(rawValue: 0x020) }
+    @inlinable package static var discard: DataFlags { DataFlags(rawValue: 0x040) }
     /// The sender wants P_RECV_ACK; from version 100 on.
-    package static let sendReceiveAck = DataFlags(rawValue: 0x080)
+    @inlinable package static var sendReceiveAck: DataFlags { DataFlags(rawValue: 0x080) }
     /// The sender wants P_WRITE_ACK; from version 100 on.
-    package static let sendWriteAck = DataFlags(rawValue: 0x100)
-    package static let writeSame = DataFlags(rawValue: 0x200)
-    package static let zeroes = DataFlags(rawValue: 0x400)
+    @inlinable package static var sendWriteAck: DataFlags { DataFlags(rawValue: 0x100) }
+    @inlinable package static var writeSame: DataFlags { DataFlags(rawValue: 0x200) }
+    @inlinable package static var zeroes: DataFlags { DataFlags(rawValue: 0x400) }
 }
 
 /// Fixed part of P_DATA, P_DATA_REPLY and P_RS_DATA_REPLY. Spec: drbd-wire 12.1, 19.

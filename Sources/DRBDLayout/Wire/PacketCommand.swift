@@ -1,6 +1,8 @@
 /// What a packet is. Spec: drbd-wire 23.
 ///
 /// Numbers that the table does not name have no case; the receiver decides by the socket what such a packet means.
+/// Frozen, as the states, so that comparisons compile to numbers in other modules too.
+@frozen @usableFromInline
 package enum PacketCommand: UInt16, CaseIterable, Sendable {
     case data = 0x00
     case dataReply = 0x01
@@ -111,5 +113,5 @@ extension PacketCommand: CustomStringConvertible {
         }
     }
 
-    package var description: String { name }
+    @usableFromInline package var description: String { name }
 }

@@ -1,19 +1,21 @@
 /// Optional parts of the protocol that both peers announced. Spec: drbd-wire 4.1.
+@usableFromInline
 package struct FeatureFlags: OptionSet, Hashable, Sendable {
-    package let rawValue: UInt32
+    @usableFromInline package let rawValue: UInt32
 
+    @inlinable
     package init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
     /// P_TRIM. Kernel peers send it even when it is not agreed.
-    package static let trim = FeatureFlags(rawValue: 0x1)
+    @inlinable package static var trim: FeatureFlags { FeatureFlags(rawValue: 0x1) }
     /// P_RS_THIN_REQ and P_RS_DEALLOCATED.
-    package static let thinResync = FeatureFlags(rawValue: 0x2)
+    @inlinable package static var thinResync: FeatureFlags { FeatureFlags(rawValue: 0x2) }
     /// Queue limits in P_SIZES, discards up to 128 MiB, UUID rule 41, P_WSAME.
-    package static let writeSame = FeatureFlags(rawValue: 0x4)
+    @inlinable package static var writeSame: FeatureFlags { FeatureFlags(rawValue: 0x4) }
     /// P_ZEROES, and P_TRIM means discard.
-    package static let writeZeroes = FeatureFlags(rawValue: 0x8)
+    @inlinable package static var writeZeroes: FeatureFlags { FeatureFlags(rawValue: 0x8) }
 }
 
 /// The agreed version and features of one connection, and what follows from them for the bytes.

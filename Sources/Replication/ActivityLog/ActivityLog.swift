@@ -120,6 +120,11 @@ extension ActivityLog {
             extents.count <= ActivityLogTransaction.updateCountMax, "a request over \(extents.count) extents")
         if resync.blocks(extents) { return .mustWait(.resync) }
         if isSuspended { return .notLogged }
+        // Nearly every write: one extent, and it is there.
+        if extents.lowerBound == extents.upperBound, let slot = slotOfExtent[extents.lowerBound] {
+            hold(slot)
+            return admission(after: sequences[slot])
+        }
         let missing = holdPresent(extents)
         if missing > 0 {
             if let reason = reasonToWait(forSlots: missing) {
@@ -130,7 +135,11 @@ extension ActivityLog {
         }
         var sequence: UInt64 = 0
         for extent in extents { sequence = max(sequence, sequences[slot(of: extent)]) }
-        return sequence <= committedSequence ? .ready : .needsTransaction(sequence)
+        return admission(after: sequence)
+    }
+
+    private func admission(after sequence: UInt64) -> Admission {
+        sequence <= committedSequence ? .ready : .needsTransaction(sequence)
     }
 
     /// Drops the references of a request. Returns whether a slot became unused, so that somebody who waits may try.
@@ -156,10 +165,14 @@ extension ActivityLog {
                 missing += 1
                 continue
             }
-            if references[slot] == 0 { unused.remove(slot) }
-            references[slot] += 1
+            hold(slot)
         }
         return missing
+    }
+
+    private mutating func hold(_ slot: Int) {
+        if references[slot] == 0 { unused.remove(slot) }
+        references[slot] += 1
     }
 
     private mutating func releasePresent(_ extents: ClosedRange<UInt32>) {

@@ -101,7 +101,10 @@ extension ReplicationEngine {
         volumes.append(volume)
         volumes.sort { $0.number < $1.number }
         actions.append(.changed(.volume(number, from: DeviceState(), to: state)))
-        if connection.isLive { sendParameters(volume) }
+        if connection.isLive {
+            volume.isNewToConnection = true
+            sendParameters(volume)
+        }
         finish(id, .success)
     }
 

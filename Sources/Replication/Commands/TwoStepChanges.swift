@@ -143,6 +143,11 @@ extension ReplicationEngine {
             return .done
         }
         let result = self.change(volume, request, .soft)
+        guard request.disk != nil else {
+            reply(result, volume)
+            return .done
+        }
+        // What the peer wants of this disk must be durable before it may rely on it.
         enqueue(.receiver) { engine in
             engine.syncMetadata(volume, .receiver) { engine in engine.reply(result, volume) }
         }

@@ -163,6 +163,7 @@ extension ReplicationEngine {
         volume.considersResync = false
         volume.stateChangeReply = nil
         volume.isBitmapSent = false
+        volume.isNewToConnection = false
         volume.requestCheckNotBefore = now + (connection.requestTimeout ?? .zero)
     }
 

@@ -98,6 +98,10 @@ extension ReplicationEngine {
     /// The first one must name the same algorithms; rates are always taken over: the last sender wins on both.
     func receiveSyncParameters(_ parameters: SyncParameters, _ volume: Volume) -> PacketVerdict {
         let own = connection.network?.verifyAlgorithm?.rawValue ?? ""
+        if volume.isNewToConnection {
+            volume.isNewToConnection = false
+            sendParameters(volume)
+        }
         if volume.state.conn == .wfReportParams {
             if parameters.verifyAlgorithm != own {
                 log(

@@ -61,6 +61,10 @@ extension ReplicationEngine {
         guard own.conn == .connected else { return volume.considersResync }
         if peer.disk == .negotiating || own.disk == .negotiating { return true }
         if volume.considersResync { return true }
+        // The peer was forced to be the one with the data while this disk was still negotiating.
+        if own.disk == .inconsistent, own.pdsk == .inconsistent, peer.disk == .upToDate, peer.role == .primary {
+            return true
+        }
         return peer.conn >= .startingSyncS && peer.conn <= .wfBitMapT
     }
 

@@ -54,7 +54,8 @@ extension ReplicationEngine {
     }
 
     private func schedulePeerAttach(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
-        guard old.pdsk == .diskless, new.pdsk > .diskless, new.pdsk != .unknown else { return }
+        // A peer that connected while it attached was seen as Attaching first, and waits for an answer likewise.
+        guard old.pdsk <= .attaching, new.pdsk > old.pdsk, new.pdsk != .unknown else { return }
         enqueue(.worker) { engine in
             engine.cancelResync(volume)
             engine.sendUUIDs(volume)

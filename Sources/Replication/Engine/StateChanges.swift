@@ -30,7 +30,9 @@ extension ReplicationEngine {
             context.isExposedDataCurrent = false
         }
         context.isPeerPrimaryOnOtherVolume = volumes.contains { $0 !== volume && $0.state.peer == .primary }
-        context.isHandshakeStateSent = volume.isHandshakeStateSent
+        // A volume that the peer does not know (yet) waits in WFReportParams: that is no handshake under way.
+        context.isHandshakeStateSent =
+            volume.isHandshakeStateSent && !volumes.contains { $0.state.conn >= .connected }
         return context
     }
 

@@ -1,8 +1,8 @@
 /// How many blocks a resync target (or the driving side of a verify) asks for in each tick of 0.1 s, so that a wanted
 /// amount of data is always on its way. Spec: drbd-disk-and-state 19.1.
 ///
-/// A plan of the next `c-plan-ahead` ticks holds corrections; each tick spreads the distance from the wanted amount over
-/// the whole plan and takes what has come due. All numbers are sectors, but for the blocks at the edges.
+/// A plan of the next `c-plan-ahead` ticks holds corrections; each tick spreads the distance from the wanted amount
+/// over the whole plan and takes what has come due. All numbers are sectors, but for the blocks at the edges.
 package struct ResyncController {
     /// KiB/s that the last tick stood for; `want:` of /proc/drbd.
     package private(set) var reportedRate = 0

@@ -1,8 +1,8 @@
 /// Makes resync requests of the set bits: runs of them, as long as size and place allow.
 /// Spec: drbd-disk-and-state 19.2, drbd-wire 11.2.
 ///
-/// For each request ask for the ``candidate(in:)``, lock its 16 MiB extent, then ``form(from:in:limits:budget:)``. If the
-/// extent cannot be locked stop for this tick; the candidate stays the next one.
+/// For each request ask for the ``candidate(in:)``, lock its 16 MiB extent, then ``form(from:in:limits:budget:)``. If
+/// the extent cannot be locked stop for this tick; the candidate stays the next one.
 package struct ResyncRequestFormer: Equatable, Sendable {
     package struct Request: Equatable, Sendable {
         package var sector: UInt64
@@ -58,8 +58,8 @@ package struct ResyncRequestFormer: Equatable, Sendable {
         return Request(sector: sector, byteCount: Int(sectors) * 512, blockCount: count)
     }
 
-    /// Whether a request of `count` blocks at `bit` may get one more. A size above a power of two of blocks needs a start
-    /// at a multiple of the next one.
+    /// Whether a request of `count` blocks at `bit` may get one more. A size above a power of two of blocks needs a
+    /// start at a multiple of the next one.
     private static func mayGrow(from bit: Int, count: Int, _ limits: Limits) -> Bool {
         let byteCount = count * blockByteCount
         guard byteCount + blockByteCount <= limits.byteCountMax, byteCount != limits.discardGranularity else {

@@ -61,9 +61,15 @@ extension ReplicationEngine {
 
     /// Everything was asked for. What became out of sync behind the position in the meantime gets another pass.
     private func endOfBitmap(_ volume: Volume, _ resync: Resync) {
-        guard resync.outstandingCount == 0, volume.leftBits(resync) > 0, resync.passes < 3 else { return }
+        guard resync.outstandingCount == 0, volume.leftBits(resync) > 0, resync.passes < 3, !isWritingResync(volume)
+        else { return }
         resync.passes += 1
         resync.former.position = 0
+    }
+
+    /// Replies are on their way to the disk.
+    private func isWritingResync(_ volume: Volume) -> Bool {
+        volume.intervals.overlapping(.resync, sector: 0, byteCount: Int.max / 2) != nil
     }
 
     // MARK: Replies
@@ -198,9 +204,7 @@ extension ReplicationEngine {
     func finishTargetIfDone(_ volume: Volume) {
         guard let resync = volume.resync, resync.part == .target, !resync.isFinishing else { return }
         guard volume.state.conn == .syncTarget || volume.state.conn == .pausedSyncT else { return }
-        guard resync.outstandingCount == 0, volume.leftBits(resync) == 0,
-            volume.intervals.overlapping(.resync, sector: 0, byteCount: Int.max / 2) == nil
-        else { return }
+        guard resync.outstandingCount == 0, volume.leftBits(resync) == 0, !isWritingResync(volume) else { return }
         resync.isFinishing = true
         volume.resyncTickAt = nil
         ping { engine in

@@ -29,7 +29,9 @@ package enum StateLog {
         from old: DeviceState, to new: DeviceState, _ parts: Parts = .volume
     ) -> String? {
         var pieces: [String] = []
-        func tell<Value: Equatable & CustomStringConvertible>(_ part: Parts, _ name: String, _ before: Value, _ after: Value) {
+        func tell<Value: Equatable & CustomStringConvertible>(
+            _ part: Parts, _ name: String, _ before: Value, _ after: Value
+        ) {
             guard parts.contains(part), before != after else { return }
             pieces.append("\(name)( \(before) -> \(after) )")
         }

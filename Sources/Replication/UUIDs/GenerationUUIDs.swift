@@ -31,6 +31,14 @@ package struct GenerationUUIDs: Equatable, Sendable {
             history1: superblock.history1)
     }
 
+    /// Puts the set into a superblock that is about to be written.
+    package func store(in superblock: inout MetadataSuperblock) {
+        superblock.current = current
+        superblock.bitmap = bitmap
+        superblock.history0 = history0
+        superblock.history1 = history1
+    }
+
     /// `current` of metadata that never had data.
     package static let justCreated = GenerationUUID.justCreated
     /// Distance of a resync's UUID from the generation that it started from.

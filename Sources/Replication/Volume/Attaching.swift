@@ -40,12 +40,21 @@ extension ReplicationEngine {
             actions.append(.releaseBackingDevices(volume.number))
             return fail(id, number)
         }
-        let result = change(volume, StateRequest(disk: .attaching), .soft)
-        guard result.isSuccess else {
-            actions.append(.releaseBackingDevices(volume.number))
-            return finish(id, result)
+        requestChange(volume, StateRequest(disk: .attaching)) { engine, result in
+            guard result.isSuccess else {
+                engine.actions.append(.releaseBackingDevices(volume.number))
+                return engine.finish(id, result)
+            }
+            volume.attachCommand = id
+            engine.readSuperblock(attach)
         }
-        readSuperblock(attach)
+    }
+
+    /// The attach under way is given up (detach by force): what its disk still answers is not heeded.
+    func abandonAttach(_ volume: Volume) {
+        guard let id = volume.attachCommand else { return }
+        volume.attachCommand = nil
+        fail(id, .metadataIOError, "the attach was given up")
     }
 
     /// Steps 1 to 4.
@@ -60,6 +69,8 @@ extension ReplicationEngine {
 
     private func abort(_ attach: Attach, _ failure: AttachFailure) {
         let volume = attach.volume
+        guard volume.attachCommand == attach.command else { return }
+        volume.attachCommand = nil
         if let info = failure.info { log(.error, volume, info) }
         if let disk = attach.disk {
             disk.isAbandoned = true
@@ -303,6 +314,12 @@ extension ReplicationEngine {
     /// Steps 15 to 18.
     private func conclude(_ attach: Attach, _ disk: Disk) {
         let volume = attach.volume
+        guard volume.state.conn != .wfReportParams || volumes.contains(where: { $0.state.conn >= .connected }) else {
+            // Whether the disk negotiates is known when the handshake is over.
+            let count = stateChangeCount
+            when({ $0.stateChangeCount != count }) { engine in engine.conclude(attach, disk) }
+            return
+        }
         if disk.bitmap.bitCount > 0, disk.bitmap.setBitCount == disk.bitmap.bitCount,
             volume.state.conn < .connected
         {
@@ -314,7 +331,8 @@ extension ReplicationEngine {
         disk.uuids.setRole(isPrimary: volume.state.role == .primary)
         if volume.exposedUUID == 0 || volume.state.role != .primary { volume.exposedUUID = disk.uuids.current }
         let request: StateRequest
-        if volume.state.conn == .connected {
+        let isNegotiating = volume.state.conn == .connected
+        if isNegotiating {
             disk.negotiatedDisk = found.disk ?? .inconsistent
             disk.negotiatedPeerDisk = found.pdsk ?? volume.state.pdsk
             volume.peerUUIDs = nil
@@ -325,14 +343,17 @@ extension ReplicationEngine {
         disk.touch()
         // The magic of a running node is on disk before anything is written or announced.
         syncMetadata(volume) { engine in
-            guard !disk.isAbandoned, volume.state.disk == .attaching else {
+            guard !disk.isAbandoned, volume.state.disk == .attaching, volume.attachCommand == attach.command else {
                 return engine.abortWriting(attach, "the superblock")
             }
+            guard (volume.state.conn == .connected) == isNegotiating else { return engine.conclude(attach, disk) }
             let result = engine.change(volume, request, .soft)
             guard result.isSuccess else {
-                engine.abort(attach, AttachFailure(number: .invalidMetadata, info: nil))
+                engine.abort(
+                    attach, AttachFailure(number: .invalidMetadata, info: "the state was refused: \(result.text)"))
                 return
             }
+            volume.attachCommand = nil
             engine.log(
                 .info, volume,
                 "attached: \(disk.bitmap.setBitCount * 4) KB (\(disk.bitmap.setBitCount) bits) marked out-of-sync by on "

@@ -157,6 +157,7 @@ extension ReplicationEngine {
         }
         disk.flags.insert(.fullSync)
         disk.touch()
+        disk.rewritesUnderWay += 1
         syncMetadata(volume) { engine in
             guard volume.disk === disk, !disk.isAbandoned else {
                 body(engine, false)
@@ -165,11 +166,12 @@ extension ReplicationEngine {
             alter(disk.bitmap)
             disk.bitmap.markAllChanged()
             engine.writeBitmap(volume, .all) { engine, isSuccess in
+                disk.rewritesUnderWay -= 1
                 guard isSuccess, volume.disk === disk else {
                     body(engine, false)
                     return
                 }
-                disk.flags.remove(.fullSync)
+                if disk.rewritesUnderWay == 0 { disk.flags.remove(.fullSync) }
                 disk.touch()
                 engine.syncMetadata(volume) { engine in body(engine, volume.disk === disk) }
             }

@@ -23,7 +23,11 @@ extension ReplicationEngine {
 
     /// Nothing is awaited from the disk any more: what waits for it fails.
     func forceDetach(_ volume: Volume) {
-        guard let disk = volume.disk, !disk.isAbandoned else { return }
+        abandonAttach(volume)
+        guard let disk = volume.disk, !disk.isAbandoned else {
+            if volume.state.disk == .attaching { change(volume, StateRequest(disk: .failed), .hard) }
+            return
+        }
         disk.isAbandoned = true
         change(volume, StateRequest(disk: .failed), .hard)
         abortDiskRequests(volume)
@@ -107,6 +111,10 @@ extension ReplicationEngine {
             }
         }
         volume.disk = nil
+        // From now on the data that applications see is the peer's.
+        if volume.state.conn >= .connected, volume.state.pdsk == .upToDate, let peer = volume.peerUUIDs {
+            volume.exposedUUID = peer.current
+        }
         volume.resyncExtents = ResyncExtents(faults: faults)
         if volume.state.conn < .connected { volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0 }
         actions.append(.releaseBackingDevices(volume.number))

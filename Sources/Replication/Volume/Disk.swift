@@ -35,6 +35,8 @@ final class Disk {
     var operationsPending = 0
     /// Bitmap blocks being written.
     var bitmapJobs: [BitmapJob] = []
+    /// Changes of the whole bitmap under way; FULL_SYNC is taken back with the last one.
+    var rewritesUnderWay = 0
     /// The transaction of the activity log under way.
     var isTransactionUnderWay = false
     /// A read or write of data failed; the bitmap is not to be trusted if it cannot be written any more.

@@ -9,6 +9,8 @@ final class Volume {
     /// Size of the replicated device in sectors; 0 while unknown.
     var sizeSectors: UInt64 = 0
     var disk: Disk?
+    /// The attach under way.
+    var attachCommand: CommandID?
 
     // MARK: Applications
 
@@ -54,6 +56,9 @@ final class Volume {
     var peerSequence: UInt32 = 0
     /// P_STATE of the handshake is sent and the peer's is awaited.
     var isHandshakeStateSent = false
+    /// The volume came to a live connection: what it told may have been for nobody. It is told again when the peer
+    /// shows that it knows the volume. Spec: drbd-wire 7.
+    var isNewToConnection = false
     /// Run the sync handshake with the peer's next P_STATE. Spec: drbd-wire 8.3 step 7.
     var considersResync = false
     /// A new current UUID is due when I/O is resumed. Spec: drbd-disk-and-state 7.3.

@@ -115,6 +115,7 @@ extension ReplicationEngine {
         case .resyncWriteAck:
             setInSync(volume, sector: requests[index].sector, byteCount: requests[index].byteCount)
             peerAnswered(index, isOK: true)
+            finishTargetIfDone(volume)
         case .negativeAck:
             log(.error, volume, "peer failed a write at sector \(ack.sector)+\(requests[index].byteCount / 512)")
             requests[index].flags.insert(.peerFailed)

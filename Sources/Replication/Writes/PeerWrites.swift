@@ -160,6 +160,7 @@ extension ReplicationEngine {
         }
         restartPostponed(volume, sector: request.sector, byteCount: request.byteCount)
         intervalEnded(volume)
+        finishTargetIfDone(volume)
     }
 
     private func acknowledgeWrite(_ index: Int, isGood: Bool) {

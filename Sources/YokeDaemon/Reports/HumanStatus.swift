@@ -62,7 +62,7 @@ package enum HumanStatus {
         var unit = 0
         while unit < units.count - 1 && kib >> (10 * UInt64(unit + 1)) > 0 { unit += 1 }
         if unit == 0 { return "\(kib) KiB" }
-        let tenths = kib * 10 >> (10 * UInt64(unit))
+        let tenths = (kib * 10) >> (10 * UInt64(unit))
         return "\(tenths / 10).\(tenths % 10) \(units[unit])"
     }
 }

@@ -45,7 +45,7 @@ package enum ProcText {
         }
     }
 
-    private static func flags(of volume: VolumeSnapshot) -> String {
+    static func flags(of volume: VolumeSnapshot) -> String {
         let state = volume.state
         return (state.isSuspended ? "s" : "r") + (state.aftrIsp ? "a" : "-") + (state.peerIsp ? "p" : "-")
             + (state.userIsp ? "u" : "-") + "-" + (volume.isActivityLogSuspended ? "s" : "-")

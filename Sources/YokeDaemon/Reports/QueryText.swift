@@ -80,4 +80,14 @@ package enum QueryText {
         lines += ["_resynced_percent=\(percent)", "", "_sh_status_process", "", ""]
         return lines.joined(separator: "\n") + "\n"
     }
+
+    /// The block of a minor that nobody knows.
+    package static func unknownShellStatus(minor: Int) -> String {
+        let lines = [
+            "_minor=\(minor)", "_res_name=", "_volume=", "_known=Unconfigured", "", "_cstate=Unconfigured", "_role=",
+            "_peer=", "_disk=", "_pdsk=", "", "_flags_susp=", "_flags_aftr_isp=", "_flags_peer_isp=",
+            "_flags_user_isp=", "", "_resynced_percent=", "", "_sh_status_process", "", "",
+        ]
+        return lines.joined(separator: "\n") + "\n"
+    }
 }

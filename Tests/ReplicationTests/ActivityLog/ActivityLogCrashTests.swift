@@ -39,10 +39,12 @@ struct ActivityLogCrashTests {
         var waitsFor: UInt64
     }
 
-    @Test("replay finds every extent with a write on its way, whatever became of the block under way", arguments: [
-        (1, 67, 8, 1), (2, 67, 8, 1), (3, 1237, 8, 1), (4, 3000, 16, 4), (5, 919, 8, 1), (6, 920, 8, 1),
-        (7, 6433, 8, 1),
-    ])
+    @Test(
+        "replay finds every extent with a write on its way, whatever became of the block under way",
+        arguments: [
+            (1, 67, 8, 1), (2, 67, 8, 1), (3, 1237, 8, 1), (4, 3000, 16, 4), (5, 919, 8, 1), (6, 920, 8, 1),
+            (7, 6433, 8, 1),
+        ])
     func replayCovers(seed: UInt64, slotCount: Int, stripeBlocks: UInt32, stripes: UInt32) throws {
         let striping = try #require(ActivityLogStriping(stripes: stripes, stripeBlocks: stripeBlocks))
         let random = SeededRandom(seed: seed)

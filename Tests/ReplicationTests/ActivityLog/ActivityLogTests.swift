@@ -41,6 +41,9 @@ struct ActivityLogTests {
         #expect(hex(block[0xa0..<0xac]) == "ffffffff00000000ffffffff")
         #expect(block[0x1a4...].allSatisfy { $0 == 0xff })
         #expect(first.evictedExtents.isEmpty)
+        let nextPrepared = touch(&log, 1)
+        let next = bytes(try #require(nextPrepared).transaction)
+        #expect(hex(next[0..<20]) == "69cb65a20000000b870af3f900000001" + "04d50397")
     }
 
     @Test("context pointer, number and slots go on from transaction to transaction")

@@ -179,7 +179,9 @@ struct BitmapBlockTests {
     func load() {
         let bitmap = Bitmap(sectors: 101)
         bitmap.setBits(0..<2)
-        let bytes = image { $0[1] = 0xff; $0[2] = 0xff; $0[4000] = 1 }
+        let bytes = image {
+            $0[1] = 0xff; $0[2] = 0xff; $0[4000] = 1
+        }
         bytes.withUnsafeBytes { bitmap.load(block: 0, from: $0) }
         #expect(bitmap.setBitCount == 5)
         #expect(bitmap.nextSetBit(from: 0) == 8)

@@ -173,9 +173,11 @@ struct BitmapTransferTests {
 
     private let allSet: [UInt8] = [0xb2, 0x7f, 0xc5, 0x42, 0x00]
 
-    @Test("code that is wrong or cut off is refused", arguments: [
-        [0xb3, 0x7f, 0xc5, 0x42, 0x00], [0xb2], [], [0xb2, 0x7f],
-    ] as [[UInt8]])
+    @Test(
+        "code that is wrong or cut off is refused",
+        arguments: [
+            [0xb3, 0x7f, 0xc5, 0x42, 0x00], [0xb2], [], [0xb2, 0x7f],
+        ] as [[UInt8]])
     func badCode(bytes: [UInt8]) {
         var receiver = BitmapReceiver(bitmap: Bitmap(sectors: 204_720))
         let failure = feed(bytes, isPlain: false, to: &receiver)

@@ -55,16 +55,18 @@ struct MetadataFlagsTests {
         #expect(!StateRules.clearsCrashedPrimary(from: good, to: syncing))
     }
 
-    @Test("the disk state at attach follows from three flags and the fencing policy", arguments: [
-        (UInt32(0x00), DiskOptions.Fencing.dontCare, DiskState.inconsistent),
-        (0x10, .dontCare, .inconsistent),
-        (0x01, .dontCare, .outdated),
-        (0x11, .dontCare, .upToDate),
-        (0x11, .resourceOnly, .consistent),
-        (0x11, .resourceAndStonith, .consistent),
-        (0x31, .resourceOnly, .upToDate),
-        (0x21, .resourceOnly, .outdated),
-    ])
+    @Test(
+        "the disk state at attach follows from three flags and the fencing policy",
+        arguments: [
+            (UInt32(0x00), DiskOptions.Fencing.dontCare, DiskState.inconsistent),
+            (0x10, .dontCare, .inconsistent),
+            (0x01, .dontCare, .outdated),
+            (0x11, .dontCare, .upToDate),
+            (0x11, .resourceOnly, .consistent),
+            (0x11, .resourceAndStonith, .consistent),
+            (0x31, .resourceOnly, .upToDate),
+            (0x21, .resourceOnly, .outdated),
+        ])
     func attached(flags: UInt32, fencing: DiskOptions.Fencing, disk: DiskState) {
         #expect(StateRules.attachedDiskState(MetadataFlags(rawValue: flags), fencing: fencing) == disk)
     }

@@ -58,17 +58,19 @@ struct StateDecisionTests {
         #expect(StateRules.decide(old, step, .soft, context: StateContext()).result == .success)
     }
 
-    @Test("requests seen on the wire", arguments: [
-        (StateRequest(role: .primary), UInt32(0x3), UInt32(0x1)),
-        (StateRequest(role: .primary, disk: .upToDate), 0x1e03, 0x1001),
-        (StateRequest(disk: .failed), 0x1e00, 0x400),
-        (StateRequest(conn: .verifyS), 0x1f0, 0x120),
-        (StateRequest(conn: .startingSyncT), 0x1f0, 0xc0),
-        (StateRequest(conn: .startingSyncS), 0x1f0, 0xb0),
-        (StateRequest(conn: .disconnecting), 0x1f0, 0x10),
-        (StateRequest(conn: .disconnecting, pdsk: .outdated), 0x1e1f0, 0xa010),
-        (StateRequest(conn: .disconnecting, disk: .outdated), 0x1ff0, 0xa10),
-    ])
+    @Test(
+        "requests seen on the wire",
+        arguments: [
+            (StateRequest(role: .primary), UInt32(0x3), UInt32(0x1)),
+            (StateRequest(role: .primary, disk: .upToDate), 0x1e03, 0x1001),
+            (StateRequest(disk: .failed), 0x1e00, 0x400),
+            (StateRequest(conn: .verifyS), 0x1f0, 0x120),
+            (StateRequest(conn: .startingSyncT), 0x1f0, 0xc0),
+            (StateRequest(conn: .startingSyncS), 0x1f0, 0xb0),
+            (StateRequest(conn: .disconnecting), 0x1f0, 0x10),
+            (StateRequest(conn: .disconnecting, pdsk: .outdated), 0x1e1f0, 0xa010),
+            (StateRequest(conn: .disconnecting, disk: .outdated), 0x1ff0, 0xa10),
+        ])
     func wireWords(request: StateRequest, mask: UInt32, value: UInt32) {
         #expect(request.change == StateChange(mask: StateMask(rawValue: mask), value: value))
         #expect(StateRequest(StateChange(mask: StateMask(rawValue: mask), value: value)) == request)
@@ -101,11 +103,13 @@ struct StateDecisionTests {
         #expect(request.applied(to: pair) == new)
     }
 
-    @Test("a wish of the peer is seen from the own side", arguments: [
-        (ConnectionState.wfReportParams, ConnectionState.wfReportParams), (.connected, .connected),
-        (.startingSyncS, .startingSyncT), (.startingSyncT, .startingSyncS), (.disconnecting, .tearDown),
-        (.verifyS, .verifyT),
-    ])
+    @Test(
+        "a wish of the peer is seen from the own side",
+        arguments: [
+            (ConnectionState.wfReportParams, ConnectionState.wfReportParams), (.connected, .connected),
+            (.startingSyncS, .startingSyncT), (.startingSyncT, .startingSyncS), (.disconnecting, .tearDown),
+            (.verifyS, .verifyT),
+        ])
     func otherSide(peer: ConnectionState, own: ConnectionState) {
         let request = StateRequest(role: .primary, conn: peer, disk: .failed, pdsk: .outdated)
         #expect(

@@ -14,7 +14,9 @@ struct TransitionTests {
     /// The table of 11.3, written as the chapter has it.
     private func expected(_ old: ConnectionState, _ new: ConnectionState) -> StateChangeResult {
         if old == new { return .nothingToDo }
-        if old == .standAlone { return new == .disconnecting ? .alreadyStandAlone : new == .unconnected ? .success : .needsConnection }
+        if old == .standAlone {
+            return new == .disconnecting ? .alreadyStandAlone : new == .unconnected ? .success : .needsConnection
+        }
         if old < .wfReportParams && new >= .connected { return .needsConnection }
         if old.rawValue >= 3 && old.rawValue <= 7 && new != .unconnected && new != .disconnecting {
             return .inTransientState
@@ -67,7 +69,9 @@ struct TransitionTests {
         row("attaching from nothing", .success, .connected, .connected, disks: (.diskless, .attaching)),
         row("no network configuration", .noNetworkConfiguration, .disconnecting, .wfConnection),
         row("network configuration", .success, .unconnected, .wfConnection),
-        row("outdate Inconsistent", .lowerThanOutdated, .wfConnection, .wfConnection, disks: (.inconsistent, .outdated)),
+        row(
+            "outdate Inconsistent", .lowerThanOutdated, .wfConnection, .wfConnection,
+            disks: (.inconsistent, .outdated)),
         row("outdate UpToDate", .success, .wfConnection, .wfConnection, disks: (.upToDate, .outdated)),
         row("Attaching finds Outdated", .success, .wfConnection, .wfConnection, disks: (.attaching, .outdated)),
         row("disconnect while Unconnected", .inTransientState, .unconnected, .disconnecting),

@@ -25,7 +25,8 @@ struct SyncDecisionTests {
     }
 
     private func decide(
-        _ own: Side, _ peer: Side, now: DiskState? = nil, flag: Bool = false, demotion: SyncDecision.Demotion = .notTried,
+        _ own: Side, _ peer: Side, now: DiskState? = nil, flag: Bool = false,
+        demotion: SyncDecision.Demotion = .notTried,
         hasWriteSame: Bool = true, _ change: (inout NetworkOptions) -> Void = { _ in }
     ) -> SyncDecision {
         var options = NetworkOptions()
@@ -148,7 +149,9 @@ struct SyncDecisionTests {
 
     @Test("step 3: -100 needs always-asbp, and is then a full sync")
     func alwaysPolicies() {
-        #expect(decide(side(split1), side(ambiguous)) { $0.afterSplitBrain0Primaries = .discardRemote }.conclusion == .refuse)
+        #expect(
+            decide(side(split1), side(ambiguous)) { $0.afterSplitBrain0Primaries = .discardRemote }.conclusion
+                == .refuse)
         let decision = decide(side(split1), side(ambiguous)) {
             $0.afterSplitBrain0Primaries = .discardRemote
             $0.alwaysAfterSplitBrainPolicies = true

@@ -1,5 +1,5 @@
 import DRBDLayout
-import Replication
+@testable import Replication
 import Testing
 
 @testable import YokeDaemon
@@ -40,7 +40,7 @@ import Testing
         let text = HumanStatus.text(of: [Samples.report([Samples.syncing])], node: "alpha")
         #expect(
             text == """
-                r0: degraded - receiving from the peer: 8.0 % done, 2,596 KiB/s, 0:01:47 left
+                r0: degraded - receiving from the peer: 8.0 % done, 2,596 KiB/s, 0:01:50 left
                   role        Secondary, peer Secondary
                   connection  Connected, protocol C
                   volume 0    drbd0, 299.9 MiB, disk Inconsistent, peer UpToDate, out of sync 279.6 MiB

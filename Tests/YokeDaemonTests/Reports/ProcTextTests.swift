@@ -1,5 +1,5 @@
 import DRBDLayout
-import Replication
+@testable import Replication
 import Testing
 
 @testable import YokeDaemon
@@ -12,11 +12,11 @@ import Testing
         #expect(
             text == """
                 version: 8.4.11 (api:1/proto:100-101)
-                srcversion: YOKE\("                    ")
+                srcversion: YOKE\(String(repeating: " ", count: 20))
                  0: cs:SyncTarget ro:Secondary/Secondary ds:Inconsistent/UpToDate C r-----
                     ns:0 nr:20784 dw:327940 dr:0 al:1 bm:0 lo:0 pe:0 ua:0 ap:0 ep:1 wo:f oos:286368
                 \t[>...................] sync'ed:  8.0% (286368/307152)K
-                \tfinish: 0:01:47 speed: 2,596 (2,968) want: 5,640 K/sec
+                \tfinish: 0:01:50 speed: 2,596 (2,968) want: 5,640 K/sec
 
                 """)
     }

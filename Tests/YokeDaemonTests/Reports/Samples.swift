@@ -1,6 +1,6 @@
 import DRBDLayout
 import EngineKit
-import Replication
+@testable import Replication
 
 @testable import YokeDaemon
 

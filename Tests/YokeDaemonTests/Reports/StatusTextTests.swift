@@ -1,5 +1,5 @@
 import DRBDLayout
-import Replication
+@testable import Replication
 import Testing
 
 @testable import YokeDaemon

@@ -1,0 +1,156 @@
+package import ArgumentParser
+internal import Configuration
+internal import Glibc
+internal import YokeControl
+
+/// Entry of the `yoke` program, whatever name it is called by.
+package enum CommandMain {
+    /// Runs and never returns. Classic tools keep their own exit statuses; 64 of the argument parser is ours only.
+    package static func run() async -> Never {
+        signal(SIGPIPE, SIG_IGN)
+        let invocation = Invocation(words: CommandLine.arguments)
+        if invocation.tool != "yoke" { exit(await ClassicTools.run(invocation)) }
+        // The options in front of the verb hold for all of them.
+        if let root = invocation.root { setenv("YOKE_ROOT", root, 1) }
+        if let node = invocation.node { setenv("YOKE_NODE", node, 1) }
+        await YokeCommand.main(invocation.arguments)
+        exit(0)
+    }
+}
+
+package struct YokeCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "yoke",
+        abstract: "Two servers, one live volume: administration of a yoked on this machine.",
+        discussion: """
+            Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, also through
+            links of these names.
+            """,
+        version: CommandVersion.text,
+        subcommands: [Status.self, Check.self, Up.self, Down.self, Export.self, Device.self, ProcDRBD.self])
+
+    package init() {}
+}
+
+/// Options that every verb takes.
+struct Place: ParsableArguments {
+    @Option(help: "Directory below which all files of this host lie (or YOKE_ROOT).")
+    var root: String?
+    @Option(help: "Name of this host instead of the machine's (or YOKE_NODE).")
+    var node: String?
+
+    var call: DaemonCall {
+        let environment = getenv("YOKE_NODE").map { String(cString: $0) }
+        return DaemonCall(paths: InstallationPaths(option: root), node: node ?? environment)
+    }
+}
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "How the resources do. Exit status: 0 healthy, 1 degraded, 2 broken, 20 no daemon.")
+
+    @OptionGroup var place: Place
+    @Flag(help: "For programs.") var json = false
+    @Flag(help: "Print again whenever something changes.") var watch = false
+    @Argument(help: "Resources; all if none is named.") var resources: [String] = []
+
+    func run() throws {
+        throw ExitCode(place.call.run(["status"] + (json ? ["--json"] : []) + (watch ? ["--watch"] : []) + resources))
+    }
+}
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Read the configuration and say what is wrong with it and how to mend it.")
+
+    @OptionGroup var place: Place
+    @Option(name: .shortAndLong, help: "Another file than the usual one.") var configuration: String?
+
+    func run() throws {
+        let call = place.call
+        let paths = call.paths
+        let source = FileConfigurationSource()
+        let identity = HostIdentity.current(
+            nodeOverride: call.node, environment: [:], source: source, root: paths.root)
+        let loaded = ConfigurationLoader.load(
+            path: configuration, source: source, identity: identity, root: paths.root)
+        var diagnostics = loaded.diagnostics
+        if let own = loaded.configuration?.ownResources { diagnostics += loaded.foreignAddresses(of: own) }
+        for diagnostic in diagnostics {
+            let word = diagnostic.severity == .error ? "error" : "warning"
+            StandardStreams.output("\(word): \(diagnostic.text)\n")
+        }
+        let errors = diagnostics.filter { $0.severity == .error }
+        guard errors.isEmpty, let model = loaded.configuration else { throw ExitCode(errors.first?.exitCode ?? 10) }
+        let names = model.ownResources.map(\.name)
+        StandardStreams.output(
+            names.isEmpty
+                ? "\(loaded.path): good, but no resource for this host (\(identity.triedText))\n"
+                : "\(loaded.path): good; resources of this host: \(names.joined(separator: ", "))\n")
+    }
+}
+
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Attach and connect resources (drbdadm up).")
+
+    @OptionGroup var place: Place
+    @Argument(help: "Resources; all if none is named.") var resources: [String] = []
+
+    func run() async throws {
+        throw ExitCode(await ClassicTools.administer(["up"] + (resources.isEmpty ? ["all"] : resources), place.call))
+    }
+}
+
+struct Down: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Disconnect and detach resources (drbdadm down).")
+
+    @OptionGroup var place: Place
+    @Argument(help: "Resources; all if none is named.") var resources: [String] = []
+
+    func run() async throws {
+        throw ExitCode(await ClassicTools.administer(["down"] + (resources.isEmpty ? ["all"] : resources), place.call))
+    }
+}
+
+struct Export: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say how NBD clients reach a volume; open it on TCP (loopback only) or close that.")
+
+    @OptionGroup var place: Place
+    @Option(help: "Listen on this port of 127.0.0.1 (10809 is usual).") var tcp: Int?
+    @Flag(help: "Stop listening on TCP.") var noTCP = false
+    @Argument(help: "RESOURCE or RESOURCE/VOLUME; all if none is named.") var volumes: [String] = []
+
+    func run() throws {
+        var words = ["export"] + volumes
+        if let tcp { words += ["--tcp", "\(tcp)"] }
+        if noTCP { words.append("--no-tcp") }
+        throw ExitCode(place.call.run(words))
+    }
+}
+
+struct Device: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make the block device node of a Primary, /dev/drbdN, and print its path; or take it away.")
+
+    @OptionGroup var place: Place
+    @Flag(help: "Take the node away.") var remove = false
+    @Flag(help: "Also while somebody uses it; who does gets errors.") var force = false
+    @Argument(help: "RESOURCE or RESOURCE/VOLUME.") var volume: String
+
+    func run() throws {
+        throw ExitCode(
+            place.call.run(["device", volume] + (remove ? ["--remove"] : []) + (force ? ["--force"] : [])))
+    }
+}
+
+struct ProcDRBD: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "proc-drbd", abstract: "The text of the kernel's /proc/drbd, counters and progress included.")
+
+    @OptionGroup var place: Place
+
+    func run() throws {
+        throw ExitCode(place.call.run(["proc-drbd"]))
+    }
+}

@@ -1,0 +1,168 @@
+import DRBDLayout
+import EngineKit
+import Replication
+import Testing
+
+@Suite("Disks that leave and return")
+struct DiskLossTests {
+    private let zero = VolumeNumber(0)
+
+    @Test("a Primary without its disk reads and writes on the peer's, and syncs back when it returns")
+    func disklessPrimary() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 1)
+        #expect(pair.a.run(.detach(zero, force: false)) == .success)
+        pair.pass(.milliseconds(50))
+        #expect(pair.a.stateText == "Connected Primary/Secondary Diskless/UpToDate")
+        #expect(pair.b.stateText == "Connected Secondary/Primary UpToDate/Diskless")
+        #expect(pair.b.logged("new current UUID"))
+        #expect(pair.a.read(sector: 8).bytes.allSatisfy { $0 == 1 })
+        #expect(pair.a.write(sector: 16, fill: 2) == 0)
+        #expect(pair.b.outOfSync == 1)
+        #expect(pair.a.read(sector: 16).bytes.allSatisfy { $0 == 2 })
+        #expect(pair.a.run(.attach(zero, pair.a.disk.device, pair.a.diskOptions)) == .success)
+        #expect(pair.run { pair.areConnected && pair.a.state.disk == .upToDate && pair.b.state.pdsk == .upToDate })
+        #expect(pair.a.read(sector: 16).bytes.allSatisfy { $0 == 2 })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("a Secondary's disk returns without a sync when nothing was written")
+    func secondaryReattaches() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        #expect(pair.b.run(.detach(zero, force: false)) == .success)
+        pair.pass(.milliseconds(50))
+        #expect(pair.a.stateText == "Connected Secondary/Secondary UpToDate/Diskless")
+        #expect(pair.b.run(.attach(zero, pair.b.disk.device, pair.b.diskOptions)) == .success)
+        #expect(pair.run { pair.b.state.disk == .upToDate && pair.a.state.pdsk == .upToDate })
+        #expect(pair.areConnected)
+    }
+
+    @Test("writes while the Secondary's disk was away are synced to it")
+    func secondaryMissedWrites() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.run(.detach(zero, force: false))
+        pair.pass(.milliseconds(50))
+        #expect(pair.a.write(sector: 80, fill: 3) == 0)
+        #expect(pair.a.outOfSync == 1)
+        pair.b.run(.attach(zero, pair.b.disk.device, pair.b.diskOptions))
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("the last good disk of a Primary is not detached")
+    func lastDisk() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.run(.disconnect(force: false))
+        pair.pass(.milliseconds(50))
+        #expect(pair.a.run(.detach(zero, force: false)) == .refused(.noUpToDateDisk))
+    }
+
+    @Test("a write error detaches the disk, the application does not notice while the peer is there")
+    func writeError() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.disk.badSectors = 80..<88
+        #expect(pair.a.write(sector: 80, fill: 9) == 0)
+        #expect(pair.run { pair.a.state.disk == .diskless })
+        #expect(pair.a.read(sector: 80).bytes.allSatisfy { $0 == 9 })
+        #expect(pair.a.logged("local WRITE IO error sector 80+8"))
+        #expect(pair.run { pair.b.state.pdsk == .diskless })
+    }
+
+    @Test("a read error is served by the peer")
+    func readError() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 80, fill: 9)
+        pair.a.disk.badSectors = 80..<88
+        let answer = pair.a.read(sector: 80)
+        #expect(answer.errno == 0 && answer.bytes.allSatisfy { $0 == 9 })
+    }
+
+    @Test("pass_on keeps the disk as Inconsistent")
+    func passOn() {
+        let pair = EnginePair()
+        pair.a.diskOptions.onIOError = .passOn
+        pair.a.bringUp(connects: false)
+        pair.a.promote(force: true)
+        pair.a.disk.badSectors = 80..<88
+        #expect(pair.a.write(sector: 80, fill: 1) == 5)
+        #expect(pair.a.state.disk == .inconsistent)
+        #expect(pair.run { pair.a.handlers.contains("pri-on-incon-degr") })
+        #expect(pair.a.write(sector: 800, fill: 1) == 0)
+    }
+
+    @Test("call-local-io-error runs the handler")
+    func callHandler() {
+        let pair = EnginePair()
+        pair.a.diskOptions.onIOError = .callLocalIOError
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.disk.badSectors = 80..<88
+        pair.a.write(sector: 80, fill: 1)
+        #expect(pair.run { pair.a.state.disk == .diskless })
+        #expect(pair.a.handlers.contains("local-io-error"))
+    }
+
+    @Test("a metadata error detaches")
+    func metadataError() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.disk.hasBadMetadata = true
+        #expect(pair.a.write(sector: 8192, fill: 4) == 0)
+        #expect(pair.run { pair.a.state.disk == .diskless })
+        #expect(pair.a.write(sector: 8200, fill: 4) == 0)
+        #expect(pair.b.disk.bytes(sector: 8192, count: 512).allSatisfy { $0 == 4 })
+    }
+
+    @Test("detach --force frees requests of a stuck disk")
+    func forcedDetach() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 1)
+        pair.a.disk.isStuck = true
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        pair.pass(.seconds(1))
+        #expect(pair.a.completions[id] == nil)
+        #expect(pair.a.run(.detach(zero, force: true)) == .success)
+        #expect(pair.a.completions[id] == 0)
+        #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 2 })
+    }
+
+    @Test("disk-timeout gives a stuck disk up")
+    func diskTimeout() {
+        let pair = EnginePair()
+        pair.a.diskOptions.diskTimeout = 20
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 1)
+        pair.a.disk.isStuck = true
+        #expect(pair.a.write(sector: 8, fill: 2) == 0)
+        #expect(pair.a.logged("failed to meet the disk-timeout"))
+        #expect(pair.run { pair.a.state.disk == .diskless })
+    }
+
+    @Test("down leaves nothing behind")
+    func down() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 1)
+        #expect(pair.a.run(.down) == .success)
+        #expect(pair.a.stateText == "StandAlone Secondary/Unknown Diskless/DUnknown")
+        #expect(pair.a.releasedDevices == 1)
+        #expect(!pair.a.disk.superblock.flags.contains(.primaryIndicator))
+        #expect(pair.run { pair.b.state.conn == .wfConnection })
+    }
+}

@@ -1,0 +1,195 @@
+import DRBDLayout
+import EngineKit
+import Replication
+import Testing
+
+@Suite("Wire protocols, time-outs and bad peers")
+struct ProtocolTests {
+    private let zero = VolumeNumber(0)
+
+    @Test("protocols A and B answer earlier and lose nothing", arguments: [NetworkOptions.WireProtocol.a, .b, .c])
+    func wireProtocols(wireProtocol: NetworkOptions.WireProtocol) {
+        let pair = EnginePair()
+        pair.network.wireProtocol = wireProtocol
+        pair.bringUpEqual()
+        pair.a.promote()
+        let ids = (0..<40).map { pair.a.startWrite(sector: UInt64($0 % 13) * 8, fill: UInt8($0 + 1)) }
+        #expect(pair.run { ids.allSatisfy { pair.a.completions[$0] == 0 } })
+        #expect(pair.a.flush() == 0)
+        #expect(pair.areDisksEqual)
+        pair.pass(.seconds(50))
+        #expect(pair.areConnected)
+        #expect(pair.a.outOfSync == 0)
+        #expect(pair.a.volume.peerPending == 0 && pair.b.volume.unacknowledged == 0)
+    }
+
+    @Test("discards and zeroes read as zeroes on both disks")
+    func discards() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, byteCount: 2 << 20, fill: 0xaa)
+        #expect(pair.a.finish(pair.a.startRequest(.discard, sector: 100, byteCount: 1 << 20)) == 0)
+        #expect(
+            pair.a.finish(pair.a.startRequest(.writeZeroes(mayUnmap: false), sector: 3000, byteCount: 65536)) == 0)
+        #expect(pair.b.disk.bytes(sector: 100, count: 1 << 20).allSatisfy { $0 == 0 })
+        #expect(pair.b.disk.bytes(sector: 3000, count: 65536).allSatisfy { $0 == 0 })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("FUA writes are durable on both disks when they are answered")
+    func forceUnitAccess() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        let id = pair.a.startRequest(.write(forceUnitAccess: true), sector: 8, byteCount: 4096, fill: 5)
+        #expect(pair.a.finish(id) == 0)
+        pair.a.disk.crash()
+        pair.b.disk.crash()
+        #expect(pair.a.disk.bytes(sector: 8, count: 4096).allSatisfy { $0 == 5 })
+        #expect(pair.b.disk.bytes(sector: 8, count: 4096).allSatisfy { $0 == 5 })
+    }
+
+    @Test("a flush is durable on both disks when it is answered")
+    func flush() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 5)
+        #expect(pair.a.flush() == 0)
+        pair.a.disk.crash()
+        pair.b.disk.crash()
+        #expect(pair.a.disk.bytes(sector: 8, count: 4096).allSatisfy { $0 == 5 })
+        #expect(pair.b.disk.bytes(sector: 8, count: 4096).allSatisfy { $0 == 5 })
+    }
+
+    @Test("a peer whose disk hangs is given up after ko-count * timeout")
+    func hangingPeer() {
+        let pair = EnginePair()
+        pair.network.timeout = 10
+        pair.network.koCount = 3
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 1)
+        pair.pass(.seconds(10))
+        pair.b.disk.isStuck = true
+        let start = pair.now
+        #expect(pair.a.write(sector: 8, fill: 2) == 0)
+        let waited = pair.now - start
+        #expect(waited >= .seconds(3) && waited < .seconds(5))
+        #expect(pair.a.logged("Remote failed to finish a request"))
+        #expect(pair.a.outOfSync == 1)
+    }
+
+    @Test("a port scan does no harm", arguments: [[UInt8](repeating: 0x47, count: 200), [0x83, 0x74, 0x02, 0x67]])
+    func portScan(bytes: [UInt8]) {
+        let pair = EnginePair()
+        pair.a.bringUp()
+        let id = pair.a.engine.nextSocketID()
+        pair.a.feed(.accepted(id, from: "scanner"))
+        let window = pair.a.engine.receiveWindow(for: id)
+        let count = min(window.count, bytes.count)
+        window.copyBytes(from: bytes[..<count])
+        pair.a.feed(.received(id, count: count))
+        pair.pass(.seconds(5))
+        #expect(pair.a.logged("Error receiving initial packet"))
+        pair.b.bringUp()
+        #expect(pair.run { pair.areConnected })
+    }
+
+    @Test("garbage on an established connection drops it, and it comes back", arguments: 0..<20)
+    func garbage(seed: Int) {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        let random = SeededRandom(seed: UInt64(seed))
+        // A header of version 100 with a random command, volume and length, then noise.
+        var bytes: [UInt8] = [0x86, 0x20, 0xec, 0x20, 0, UInt8(random.next(below: 2)), 0]
+        bytes.append(UInt8(random.next(below: 0x40)))
+        let length = UInt32(random.next(below: 64)) * (seed % 2 == 0 ? 4 : 1000)
+        bytes += withUnsafeBytes(of: length.bigEndian) { Array($0) } + [0, 0, 0, 0]
+        for _ in 0..<300 { bytes.append(UInt8(truncatingIfNeeded: random.next())) }
+        pair.inject(bytes, into: pair.b, onDataSocket: seed % 3 != 0)
+        pair.pass(.seconds(3))
+        pair.a.run(.disconnect(force: true))
+        pair.b.run(.disconnect(force: true))
+        pair.a.run(.connect(pair.network, ConnectOnce()))
+        pair.b.run(.connect(pair.network, ConnectOnce()))
+        #expect(pair.run(limit: .seconds(100)) { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("two volumes share one connection and its epochs")
+    func twoVolumes() {
+        let pair = EnginePair()
+        let second = VolumeNumber(7)
+        for node in [pair.a!, pair.b!] {
+            node.secondDisk = TestDisk(sectorCount: 8192)
+            node.run(.addVolume(second))
+            node.run(.attach(second, node.secondDisk!.device, node.diskOptions))
+            node.bringUp()
+        }
+        #expect(pair.run { pair.a.snapshot.volumes.allSatisfy { $0.state.conn == .connected } })
+        #expect(pair.run { pair.b.snapshot.volumes.allSatisfy { $0.state.conn == .connected } })
+        for volume in [zero, second] { #expect(pair.a.run(.primary(volume, force: true)) == .success) }
+        #expect(
+            pair.run {
+                pair.b.snapshot.volumes.allSatisfy { $0.state.disk == .upToDate && $0.state.conn == .connected }
+            })
+        let ids = (0..<20).map {
+            pair.a.startRequest(
+                .write(forceUnitAccess: false), sector: UInt64($0) * 8, byteCount: 4096, fill: UInt8($0),
+                volume: $0 % 2 == 0 ? zero : second)
+        }
+        #expect(pair.run { ids.allSatisfy { pair.a.completions[$0] == 0 } })
+        #expect(pair.a.flush() == 0)
+        #expect(pair.areDisksEqual)
+        #expect(pair.a.secondDisk!.hasSameData(as: pair.b.secondDisk!, sectors: 8000))
+    }
+
+    @Test("a net option changed on the live connection reaches the peer")
+    func liveOptions() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        var network = pair.network
+        network.afterSplitBrain0Primaries = .discardLocal
+        #expect(pair.a.run(.networkOptions(network)) == .success)
+        pair.pass(.milliseconds(10))
+        #expect(pair.b.snapshot.network?.afterSplitBrain0Primaries == .discardRemote)
+        #expect(pair.areConnected)
+    }
+}
+
+@Suite("Volumes that come to a live connection")
+struct LateVolumeTests {
+    @Test("a volume added on both nodes after the connection was made connects and syncs", arguments: [true, false])
+    func lateVolume(attachesFirst: Bool) {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        let second = VolumeNumber(3)
+        for node in [pair.a!, pair.b!] {
+            node.secondDisk = TestDisk(sectorCount: 8192)
+            #expect(node.run(.addVolume(second)) == .success)
+            if attachesFirst {
+                #expect(node.run(.attach(second, node.secondDisk!.device, node.diskOptions)) == .success)
+            }
+        }
+        if !attachesFirst {
+            for node in [pair.a!, pair.b!] {
+                #expect(node.run(.attach(second, node.secondDisk!.device, node.diskOptions)) == .success)
+            }
+        }
+        #expect(pair.run { [pair.a!, pair.b!].allSatisfy { $0.snapshot.volumes[1].state.conn == .connected } })
+        #expect(pair.a.run(.primary(second, force: true)) == .success)
+        #expect(
+            pair.run {
+                [pair.a!, pair.b!].allSatisfy {
+                    let state = $0.snapshot.volumes[1].state
+                    return state.conn == .connected && state.disk == .upToDate && state.pdsk == .upToDate
+                }
+            })
+        #expect(pair.a.secondDisk!.hasSameData(as: pair.b.secondDisk!, sectors: 8000))
+        #expect(pair.a.run(.disconnect(force: false)) == .success)
+    }
+}

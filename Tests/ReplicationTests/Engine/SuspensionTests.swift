@@ -1,0 +1,130 @@
+import DRBDLayout
+import EngineKit
+import Replication
+import Testing
+
+@Suite("Fencing and suspended I/O")
+struct SuspensionTests {
+    private let zero = VolumeNumber(0)
+
+    private func stonithPair(_ status: Int32?) -> EnginePair {
+        let pair = EnginePair()
+        pair.a.diskOptions.fencing = .resourceAndStonith
+        pair.b.diskOptions.fencing = .resourceAndStonith
+        pair.a.handlerStatus["fence-peer"] = status
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        return pair
+    }
+
+    @Test("a shot peer: new generation, then the frozen write completes")
+    func shotPeer() {
+        let pair = stonithPair(7)
+        pair.cut()
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        #expect(pair.run(limit: .seconds(100)) { pair.a.completions[id] != nil })
+        #expect(pair.a.completions[id] == 0)
+        #expect(pair.a.state.pdsk == .outdated && !pair.a.state.isSuspended)
+        #expect(pair.a.logged("susp( 0 -> 1 )") && pair.a.logged("susp( 1 -> 0 )"))
+        #expect(pair.a.outOfSync >= 1)
+        #expect(pair.a.volume.uuids![1] != 0)
+        pair.isCut = false
+        #expect(pair.run(limit: .seconds(100)) { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.areDisksEqual)
+        #expect(pair.run { pair.a.handlers.contains("unfence-peer") })
+    }
+
+    @Test("a handler that never answers keeps I/O frozen until the peer is back, which gets the write again")
+    func frozenUntilReturn() {
+        let pair = stonithPair(nil)
+        pair.cut()
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        let read = pair.a.startRequest(.read, sector: 0, byteCount: 4096)
+        pair.pass(.seconds(60))
+        #expect(pair.a.completions[id] == nil)
+        #expect(pair.a.state.suspFen)
+        let before = pair.a.volume.uuids!
+        pair.isCut = false
+        #expect(pair.run(limit: .seconds(100)) { pair.a.completions[id] != nil })
+        #expect(pair.a.completions[id] == 0 && pair.a.completions[read] == 0)
+        #expect(pair.a.volume.uuids! == before)
+        pair.pass(.seconds(1))
+        #expect(pair.areConnected && !pair.a.state.isSuspended)
+        #expect(pair.areDisksEqual)
+        #expect(pair.a.outOfSync == 0)
+    }
+
+    @Test("resume-io lets frozen writes go with a new generation")
+    func resumeIO() {
+        let pair = stonithPair(1)
+        pair.cut()
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        pair.pass(.seconds(60))
+        #expect(pair.a.completions[id] == nil)
+        #expect(pair.a.logged("fence-peer helper broken, returned 1"))
+        #expect(pair.a.run(.resumeIO(zero)) == .success)
+        #expect(pair.a.completions[id] == 0)
+        #expect(pair.a.logged("new current UUID"))
+    }
+
+    @Test("suspend-io holds requests and answers, resume-io gives them out")
+    func suspendIO() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        let early = pair.a.startWrite(sector: 0, fill: 1)
+        #expect(pair.a.run(.suspendIO(zero)) == .success)
+        let late = pair.a.startWrite(sector: 8, fill: 2)
+        pair.pass(.seconds(20))
+        #expect(pair.a.completions[early] == nil && pair.a.completions[late] == nil)
+        #expect(pair.a.run(.resumeIO(zero)) == .success)
+        pair.pass(.milliseconds(10))
+        #expect(pair.a.completions[early] == 0 && pair.a.completions[late] == 0)
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("without any data I/O freezes under on-no-data-accessible suspend-io and goes on when the peer returns")
+    func noData() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        pair.pass(.milliseconds(50))
+        pair.cut()
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        pair.pass(.seconds(60))
+        #expect(pair.a.completions[id] == nil && pair.a.state.suspNod)
+        pair.isCut = false
+        #expect(pair.run(limit: .seconds(100)) { pair.a.completions[id] != nil })
+        #expect(pair.a.completions[id] == 0)
+        #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 2 })
+    }
+
+    @Test("a fenced Secondary leaves a disconnect Outdated and is not promoted")
+    func disconnectOutdates() {
+        let pair = EnginePair()
+        pair.a.diskOptions.fencing = .resourceOnly
+        pair.b.diskOptions.fencing = .resourceOnly
+        pair.bringUpEqual()
+        pair.a.promote()
+        #expect(pair.b.run(.disconnect(force: false)) == .success)
+        #expect(pair.b.state.disk == .outdated)
+        #expect(pair.b.disk.superblock.flags.contains(.consistent))
+        #expect(!pair.b.disk.superblock.flags.contains(.wasUpToDate))
+        #expect(pair.b.promote() == .refused(.noUpToDateDisk))
+    }
+
+    @Test("outdate on an unconnected Secondary is durable")
+    func outdate() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.b.run(.disconnect(force: false))
+        #expect(pair.b.run(.outdate(zero)) == .success)
+        #expect(!pair.b.disk.superblock.flags.contains(.wasUpToDate))
+        #expect(pair.b.promote() == .refused(.noUpToDateDisk))
+    }
+}
