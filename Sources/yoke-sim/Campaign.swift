@@ -37,6 +37,7 @@ struct Campaign {
         let began = Self.now()
         var workers = (0..<jobs).compactMap { start(lane: $0, skipping: 0) }
         while !workers.isEmpty, failures.count < failuresMax, seconds == 0 || Self.now() - began < Double(seconds) {
+            for worker in workers where worker.isOverdue(now: Self.now()) { worker.end() }
             var sets = workers.map { pollfd(fd: $0.output, events: Int16(POLLIN), revents: 0) }
             guard poll(&sets, nfds_t(sets.count), 1000) > 0 else { continue }
             for index in sets.indices.reversed() where sets[index].revents != 0 {
@@ -69,7 +70,11 @@ struct Campaign {
         let worker = workers.remove(at: index)
         let status = worker.wait()
         guard let seed = worker.present else { return }
-        note(Failure(seed: seed, text: "the process died (\(status)): \(worker.lastWords())"))
+        let text =
+            worker.isOverdue(now: Self.now())
+            ? "no end after \(Int(WorkerProcess.historyTimeMax)) s: an engine goes round in circles"
+            : "the process died (\(status)): \(worker.lastWords())"
+        note(Failure(seed: seed, text: text))
         histories += 1
         if let next = start(lane: worker.lane, skipping: worker.done + 1) { workers.append(next) }
     }
@@ -78,7 +83,9 @@ struct Campaign {
         let words = line.split(separator: " ", maxSplits: 2).map(String.init)
         guard words.count >= 2 else { return }
         switch words[0] {
-        case "B": worker.present = UInt64(words[1])
+        case "B":
+            worker.present = UInt64(words[1])
+            worker.presentSince = Self.now()
         case "R":
             let numbers = words.count > 2 ? words[2].split(separator: " ").compactMap { Int($0) } : []
             if numbers.count == 2 {

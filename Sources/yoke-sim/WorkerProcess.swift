@@ -7,6 +7,10 @@ struct WorkerProcess {
     var done: Int
     /// Seed of the history that it is in.
     var present: UInt64?
+    /// When that began, in seconds.
+    var presentSince = 0.0
+    /// A history that takes longer than so many seconds does not end by itself.
+    static let historyTimeMax = 60.0
     /// Where its lines come from.
     let output: Int32
 
@@ -62,6 +66,16 @@ struct WorkerProcess {
         let line = String(decoding: buffer[0..<end], as: UTF8.self)
         buffer.removeSubrange(0...end)
         return line
+    }
+
+    /// Whether its history has taken too long.
+    func isOverdue(now: Double) -> Bool {
+        present != nil && now - presentSince > Self.historyTimeMax
+    }
+
+    /// Ends it in the middle of its history; its pipe ends with it.
+    func end() {
+        kill(process, SIGKILL)
     }
 
     /// Waits for its end; says how it came.

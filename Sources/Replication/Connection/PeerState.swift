@@ -82,6 +82,9 @@ extension ReplicationEngine {
                 log(.error, volume, "Disk attach process on the peer node was aborted.")
                 realDisk = .diskless
                 concludeState(volume, peer, realDisk, connection: .connected)
+                // Without an answer the peer would negotiate for ever; from this it comes to the same end.
+                sendUUIDs(volume)
+                sendState(volume, volume.state)
             } else if connection.peerWantsDryRun && !connection.once.tentative {
                 loseConnection(.protocolError)
             } else {

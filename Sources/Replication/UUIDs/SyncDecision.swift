@@ -106,7 +106,7 @@ private struct SyncDecisionSteps {
                 guard let solved = applyPolicies(result) else { return .demote }
                 result = solved
             }
-            result = applyDiscardMyData(result)
+            result = applyDiscardMyData(result, hasAncestor: comparison.result == .splitBrain)
         }
         if let refusal = refuseUnresolved(result) ?? refuseRoles(result) { return refusal }
         if own.wantsDryRun || peer.wantsDryRun { return endDryRun(result) }
@@ -211,12 +211,16 @@ private struct SyncDecisionSteps {
     }
 
     /// Step 4.
-    private mutating func applyDiscardMyData(_ result: Result) -> Result {
+    ///
+    /// Deviation: without a common ancestor (rule 100) kernels sync by the bitmaps, which do not tell all differences
+    /// then. The full sync here is one for a kernel peer too, because bitmaps are merged.
+    private mutating func applyDiscardMyData(_ result: Result, hasAncestor: Bool) -> Result {
         guard result == .splitBrainWithoutAncestor else { return result }
         let own = own.flags.contains(.discardMyData)
         guard own != peer.flags.contains(.discardMyData) else { return result }
         tell(.warning, "Split-Brain detected, manually solved. Sync from \(own ? "peer" : "this") node")
-        return own ? .targetBitmap : .sourceBitmap
+        if hasAncestor { return own ? .targetBitmap : .sourceBitmap }
+        return own ? .targetFull : .sourceFull
     }
 
     /// Step 5.

@@ -56,6 +56,8 @@ package final class World {
     /// When the present Primary was first missed.
     var primaryMissedSince: UInt64?
     var hasBegun = false
+    /// Attempts of the admins to end the present split brain.
+    var splitBrainAttempts = 0
     let buffers = IOBufferPool()
 
     var loadRandom: [SimulationRandom]

@@ -65,6 +65,7 @@ extension World {
             return fail("\(host.name) answers command \(command.rawValue), which nobody waits for")
         }
         host.admin.awaited = nil
+        if case .failed(.dataNotCurrent, _) = result { host.admin.isDataNotCurrent = true }
         if case .failed(.uncleanMetadata, _) = result, let volume = host.admin.attaching {
             applyActivityLog(host, volume)
             host.admin.script.insert(attachStep(host, volume), at: 0)

@@ -36,6 +36,7 @@ extension World {
             let first = hosts[preferredPrimary]
             guard hosts.allSatisfy({ $0.isRunning && isIdle($0) && $0.connection == .connected }) else {
                 hasBegun = hosts.contains { $0.states.contains { $0.disk == .upToDate } }
+                if phase == .healing, !hasBegun { forceGeneration(hosts) }
                 return
             }
             if first.states.allSatisfy({ $0.disk == .upToDate }) {
@@ -59,14 +60,27 @@ extension World {
         }
     }
 
+    /// A crash left one side with a generation and no good data, so that they do not come together: that side is made
+    /// Primary by force.
+    private func forceGeneration(_ hosts: [SimulatedHost]) {
+        guard now > healingSince + 10 * Self.second else { return }
+        for host in hosts where isIdle(host) {
+            for volume in host.states.indices where host.states[volume].disk == .inconsistent {
+                guard let current = knowledge.uuids[host.index][volume]?[0], current & ~1 > 4 else { continue }
+                host.admin.script = [
+                    simple(.primary(VolumeNumber(UInt16(volume)), force: true), "primary --force \(volume)")
+                ]
+                return
+            }
+        }
+    }
+
     // MARK: Repairs
 
     private func repair(_ host: SimulatedHost) {
         noteStandAlone(host)
         guard isIdle(host) else { return }
-        for volume in host.states.indices where host.states[volume].disk == .diskless {
-            host.admin.script.append(attachStep(host, volume))
-        }
+        if host.states.contains(where: { $0.disk == .diskless }) { repairDisks(host) }
         if host.states.contains(where: { $0.susp }) {
             for volume in host.states.indices {
                 host.admin.script.append(simple(.resumeIO(VolumeNumber(UInt16(volume))), "resume-io \(volume)"))
@@ -77,6 +91,31 @@ extension World {
         }
         repairConnection(host)
         if phase == .healing { repairLeftovers(host) }
+    }
+
+    /// Attaches what has no disk. A disk that a Primary may not take because it is not the data that it works on is
+    /// attached when nobody is Primary; one that is found to be the other half of a split brain is attached without
+    /// the connection, and loses.
+    private func repairDisks(_ host: SimulatedHost) {
+        let other = hosts[1 - host.index]
+        if host.admin.isDataNotCurrent, !host.application.isOpen || host.application.outstanding == 0 {
+            host.admin.isDataNotCurrent = false
+            host.admin.script = demotion(host)
+            if isIdle(other) { other.admin.script = demotion(other) }
+        }
+        let splits = host.admin.sawSplitBrain || other.admin.sawSplitBrain
+        if splits, host.connection >= .connected {
+            reach(.splitBrainSolvedByAdmin)
+            host.admin.script = demotion(host) + [simple(.disconnect(force: true), "disconnect --force")]
+        }
+        for volume in host.states.indices where host.states[volume].disk == .diskless {
+            host.admin.script.append(attachStep(host, volume))
+        }
+        if splits, host.connection >= .connected {
+            host.admin.script.append(connectStep(host, discards: true))
+            host.admin.sawSplitBrain = false
+            other.admin.sawSplitBrain = false
+        }
     }
 
     private func noteStandAlone(_ host: SimulatedHost) {
@@ -108,8 +147,11 @@ extension World {
             hosts[victim].admin.script.append(simple(.disconnect(force: true), "disconnect --force"))
         }
         hosts[victim].admin.script.append(connectStep(hosts[victim], discards: true))
+        splitBrainAttempts += 1
+        // A policy may want the survivor's data to go and refuse because it is Primary: then nobody is.
+        if splitBrainAttempts > 1 { hosts[survivor].admin.script = demotion(hosts[survivor]) }
         if hosts[survivor].connection == .standAlone {
-            hosts[survivor].admin.script = [connectStep(hosts[survivor], discards: false)]
+            hosts[survivor].admin.script.append(connectStep(hosts[survivor], discards: false))
         }
         for host in hosts {
             host.admin.sawSplitBrain = false
@@ -155,6 +197,9 @@ extension World {
     }
 
     private func keepOnePrimary() {
+        if phase == .healing, hosts[1 - preferredPrimary].isPrimaryOnAny, !hosts[preferredPrimary].isPrimaryOnAny {
+            preferredPrimary = 1 - preferredPrimary
+        }
         let wanted = hosts[preferredPrimary]
         if wanted.isRunning, wanted.isPrimaryOnAll {
             primaryMissedSince = nil
