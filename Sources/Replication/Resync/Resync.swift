@@ -129,7 +129,8 @@ extension ReplicationEngine {
         }
         log(
             .info, volume,
-            "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set]).")
+            "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set])."
+        )
         guard !asSource else { return }
         // No block is overwritten before the disk says that it is Inconsistent.
         syncMetadata(volume) { engine in

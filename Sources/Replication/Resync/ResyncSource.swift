@@ -149,7 +149,9 @@ extension ReplicationEngine {
     /// Both sides have all data again: the fence may be taken down. Spec: drbd-disk-and-state 16.
     private func unfenceIfEqual() {
         let isFencing = volumes.contains { ($0.disk?.options.fencing ?? .dontCare) != .dontCare }
-        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else { return }
+        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else {
+            return
+        }
         runHandler("unfence-peer", nil) { _, _ in }
     }
 }
