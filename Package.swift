@@ -68,8 +68,8 @@ var targets: [Target] = [
         "YokeDaemon",
         [
             "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSEServer", "LayoutKit",
-            "LinuxReactor", "MetadataTools", "NBDServer", "Replication", "YokeControl", "CYoke", logging, nioCore,
-            nioPosix,
+            "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "Replication", "YokeControl", "CYoke", logging,
+            nioCore, nioPosix,
         ]),
     library(
         "YokeCommands",

@@ -100,10 +100,16 @@ package struct Health: Equatable, Sendable {
             default: "preparing a resync"
             }
         guard let progress = snapshot.progress, state.isSyncing else { return verb }
-        let perMille = ProcText.perMille(progress)
+        let perMille = Self.perMille(progress)
         let rest = ProcText.secondsLeft(progress)
         let time = "\(rest / 3600):\(TextColumns.zeroes(rest % 3600 / 60, 2)):\(TextColumns.zeroes(rest % 60, 2))"
         return "\(verb): \(perMille / 10).\(perMille % 10) % done,"
             + " \(TextColumns.grouped(ProcText.currentSpeed(progress))) KiB/s, \(time) left"
+    }
+
+    /// What is done, plainly; /proc/drbd rounds in its own way.
+    static func perMille(_ progress: SyncProgress) -> UInt64 {
+        guard progress.totalBits > 0 else { return 1000 }
+        return (progress.totalBits - min(progress.leftBits, progress.totalBits)) * 1000 / progress.totalBits
     }
 }

@@ -42,7 +42,7 @@ import Testing
         let text = HumanStatus.text(of: [Samples.report([Samples.syncing])], node: "alpha")
         #expect(
             text == """
-                r0: degraded - receiving from the peer: 8.0 % done, 2,596 KiB/s, 0:01:50 left
+                r0: degraded - receiving from the peer: 6.7 % done, 2,596 KiB/s, 0:01:50 left
                   role        Secondary, peer Secondary
                   connection  Connected, protocol C
                   volume 0    drbd0, 299.9 MiB, disk Inconsistent, peer UpToDate, out of sync 279.6 MiB
