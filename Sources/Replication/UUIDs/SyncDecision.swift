@@ -212,7 +212,8 @@ private struct SyncDecisionSteps {
 
     /// Step 4.
     private mutating func applyDiscardMyData(_ result: Result) -> Result {
-        guard result == .splitBrainWithoutAncestor else { return result }
+        // A Primary that lost by policy and could not be demoted refuses: the peer has decided already, by the policy.
+        guard result == .splitBrainWithoutAncestor, demotion != .failed else { return result }
         let own = own.flags.contains(.discardMyData)
         guard own != peer.flags.contains(.discardMyData) else { return result }
         tell(.warning, "Split-Brain detected, manually solved. Sync from \(own ? "peer" : "this") node")
