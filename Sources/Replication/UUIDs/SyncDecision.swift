@@ -215,7 +215,8 @@ private struct SyncDecisionSteps {
     /// Deviation: without a common ancestor (rule 100) kernels sync by the bitmaps, which do not tell all differences
     /// then. The full sync here is one for a kernel peer too, because bitmaps are merged.
     private mutating func applyDiscardMyData(_ result: Result, hasAncestor: Bool) -> Result {
-        guard result == .splitBrainWithoutAncestor else { return result }
+        // A Primary that lost by policy and could not be demoted refuses: the peer has decided already, by the policy.
+        guard result == .splitBrainWithoutAncestor, demotion != .failed else { return result }
         let own = own.flags.contains(.discardMyData)
         guard own != peer.flags.contains(.discardMyData) else { return result }
         tell(.warning, "Split-Brain detected, manually solved. Sync from \(own ? "peer" : "this") node")
