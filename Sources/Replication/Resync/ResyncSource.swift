@@ -137,6 +137,7 @@ extension ReplicationEngine {
             engine.logEnd(volume, resync)
             if !withFailures {
                 disk.uuids.finishResyncAsSource()
+                volume.peerUUIDs = disk.uuids
                 disk.touch()
                 engine.logGenerations("updated UUIDs", volume, disk)
             }
