@@ -161,6 +161,8 @@ extension World {
     }
 
     private func chooseVictim() -> Int {
+        let isBroken = hosts.map { host in host.states.contains { $0.disk == .inconsistent } }
+        if isBroken[0] != isBroken[1] { return isBroken[0] ? 0 : 1 }
         if hosts[0].isPrimaryOnAny != hosts[1].isPrimaryOnAny { return hosts[0].isPrimaryOnAny ? 1 : 0 }
         return adminRandom.below(2)
     }
