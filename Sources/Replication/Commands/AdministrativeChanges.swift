@@ -152,6 +152,7 @@ extension ReplicationEngine {
             if skipsInitialSync {
                 disk.activityLog.isSuspended = false
                 engine.sendUUIDs(volume, announced, extra: .skipInitialSync)
+                volume.peerUUIDs = disk.uuids
                 engine.change(volume, StateRequest(disk: .upToDate, pdsk: .upToDate), .hard)
             }
             engine.syncMetadata(volume) { engine in engine.finish(id, .success) }

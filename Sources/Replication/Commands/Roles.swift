@@ -120,6 +120,9 @@ extension ReplicationEngine {
         guard result.isSuccess else { return finish(id, result) }
         connection.once.discardMyData = false
         let disk = volume.usableDisk
+        if disk == nil, volume.state.pdsk == .upToDate, let peer = volume.peerUUIDs {
+            volume.exposedUUID = peer.current
+        }
         let isAlone = volume.state.conn < .connected || volume.state.pdsk <= .failed
         let isNewGeneration = promotion.overrodeDisk || (isAlone && disk?.uuids.bitmap == 0)
         volume.holdCount += 1

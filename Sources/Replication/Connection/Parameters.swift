@@ -182,8 +182,8 @@ extension ReplicationEngine {
                 state.conn == .connected && set.flags.contains(.skipInitialSync)
                 && disk.uuids.current == GenerationUUIDs.justCreated
             if isDeclaredEqual { acceptDeclaredEqual(set, volume) }
-        } else if state.disk < .inconsistent {
-            // The data that a node without a disk works on is the peer's.
+        } else if state.role == .primary, state.disk < .inconsistent, state.pdsk == .upToDate {
+            // The data that a Primary without a disk works on is the peer's.
             volume.exposedUUID = set.current
         }
         return .done

@@ -88,7 +88,7 @@ extension ReplicationEngine {
             } else if connection.peerWantsDryRun && !connection.once.tentative {
                 loseConnection(.protocolError)
             } else {
-                loseConnection(.disconnecting)
+                loseConnection(.disconnecting, isRefusal: true)
             }
             return
         }

@@ -39,7 +39,9 @@ extension ReplicationEngine {
 
     func receiveBitmap(_ payload: UnsafeRawBufferPointer, isCompressed: Bool, _ volume: Volume) -> PacketVerdict {
         guard let disk = volume.usableDisk, volume.state.conn == .wfBitMapS || volume.state.conn == .wfBitMapT else {
-            return .violation("a bitmap in state \(volume.state.conn), expected WFBitMapS or WFBitMapT")
+            // The exchange was given up here (a disk is gone) before the peer could know.
+            log(.info, volume, "unexpected cstate (\(volume.state.conn)) in receive_bitmap")
+            return .done
         }
         if volume.bitmapReceiver == nil {
             volume.bitmapReceiver = BitmapReceiver(

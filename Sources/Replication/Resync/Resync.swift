@@ -129,7 +129,8 @@ extension ReplicationEngine {
         }
         log(
             .info, volume,
-            "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set]).")
+            "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set])."
+        )
         guard !asSource else { return }
         // No block is overwritten before the disk says that it is Inconsistent.
         syncMetadata(volume) { engine in
@@ -231,6 +232,7 @@ extension ReplicationEngine {
             volume.isBitmapSent = false
             volume.bitmapReceiver = nil
         }
+        if old.conn < .connected, new.conn >= .connected { volume.disk?.isInconsistentAlone = false }
         if old.conn < .connected, new.conn >= .connected, let disk = volume.disk, disk.activityLog.isSuspended {
             disk.activityLog.isSuspended = false
             log(.info, volume, "Resumed AL updates")

@@ -137,6 +137,7 @@ extension ReplicationEngine {
             engine.logEnd(volume, resync)
             if !withFailures {
                 disk.uuids.finishResyncAsSource()
+                volume.peerUUIDs = disk.uuids
                 disk.touch()
                 engine.logGenerations("updated UUIDs", volume, disk)
             }
@@ -149,7 +150,9 @@ extension ReplicationEngine {
     /// Both sides have all data again: the fence may be taken down. Spec: drbd-disk-and-state 16.
     private func unfenceIfEqual() {
         let isFencing = volumes.contains { ($0.disk?.options.fencing ?? .dontCare) != .dontCare }
-        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else { return }
+        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else {
+            return
+        }
         runHandler("unfence-peer", nil) { _, _ in }
     }
 }

@@ -10,7 +10,8 @@ extension ReplicationEngine {
             !resync.isFinishing
         else { return }
         let limits = ResyncRequestFormer.Limits(
-            byteCountMax: min(connection.dialect.requestByteCountMax, max(4096, volume.peerRequestByteCountMax & ~4095)),
+            byteCountMax: min(
+                connection.dialect.requestByteCountMax, max(4096, volume.peerRequestByteCountMax & ~4095)),
             discardGranularity: disk.options.resyncDiscardGranularity)
         while resync.budget > 0, resync.outstandingBlocks < resyncWindowBlocks {
             guard let bit = resync.former.candidate(in: disk.bitmap) else { return endOfBitmap(volume, resync) }

@@ -99,6 +99,7 @@ private struct SyncDecisionSteps {
     mutating func conclude(_ comparison: UUIDComparison) -> SyncDecision.Conclusion {
         tellComparison(comparison)
         if let refusal = refuseUnrelated(comparison.result) { return refusal }
+        if let refusal = refuseLossOfNewerWrites(comparison) { return refusal }
         var result = preferConsistentDisk(comparison.result)
         if result == .splitBrain || result == .splitBrainWithoutAncestor {
             handlers.append(.initialSplitBrain)
@@ -146,6 +147,34 @@ private struct SyncDecisionSteps {
             .splitBrainWithoutAncestor:
             return nil
         }
+    }
+
+    /// Before step 2: a disk that became Inconsistent by errors (`pass_on`) on a Primary that was alone is the only copy
+    /// of what was written since, and its generation says so. It cannot be the source, and must not be overwritten by
+    /// the older copy either, unless it was connected with discard-my-data.
+    ///
+    /// Deviation: kernels sync from the older copy; acknowledged writes are gone without a word.
+    private mutating func refuseLossOfNewerWrites(_ comparison: UUIDComparison) -> SyncDecision.Conclusion? {
+        let isOwn: Bool
+        switch (own.disk, peer.disk) {
+        case (.inconsistent, let other) where other > .inconsistent: isOwn = true
+        case (let disk, .inconsistent) where disk > .inconsistent: isOwn = false
+        default: return nil
+        }
+        // With equal generations (rules 34 to 41) the other disk has everything too.
+        let isNewer =
+            switch comparison.rule {
+            case 70, 71, 80: isOwn
+            case 50, 51, 60: !isOwn
+            case 90, 100: comparison.result != .unrelated
+            default: false
+            }
+        guard isNewer, !(isOwn ? own : peer).flags.contains(.discardMyData) else { return nil }
+        tell(
+            .error,
+            "The \(isOwn ? "own" : "peer's") disk is Inconsistent because of errors, but holds writes that the other one "
+                + "lacks; dropping connection! Connect it with --discard-my-data to give them up")
+        return .refuse
     }
 
     /// Step 2.
@@ -215,7 +244,8 @@ private struct SyncDecisionSteps {
     /// Deviation: without a common ancestor (rule 100) kernels sync by the bitmaps, which do not tell all differences
     /// then. The full sync here is one for a kernel peer too, because bitmaps are merged.
     private mutating func applyDiscardMyData(_ result: Result, hasAncestor: Bool) -> Result {
-        guard result == .splitBrainWithoutAncestor else { return result }
+        // A Primary that lost by policy and could not be demoted refuses: the peer has decided already, by the policy.
+        guard result == .splitBrainWithoutAncestor, demotion != .failed else { return result }
         let own = own.flags.contains(.discardMyData)
         guard own != peer.flags.contains(.discardMyData) else { return result }
         tell(.warning, "Split-Brain detected, manually solved. Sync from \(own ? "peer" : "this") node")

@@ -59,8 +59,11 @@ extension ReplicationEngine {
     /// Entered Failed or Diskless. Spec: drbd-disk-and-state 12 step 16, 15.2.
     func scheduleDiskLoss(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
         if new.disk == .failed && old.disk != .failed {
+            // No write goes to the peer's copy alone before the peer knows that it is: it has to mark what it gets.
+            volume.holdCount += 1
             enqueue(.worker) { engine in
                 if new.conn >= .connected { engine.sendState(volume, new) }
+                volume.holdCount -= 1
                 engine.cancelResync(volume)
                 engine.releaseActivityLogWaiters(volume)
                 engine.letGoOfDisk(volume)
@@ -116,7 +119,9 @@ extension ReplicationEngine {
             volume.exposedUUID = peer.current
         }
         volume.resyncExtents = ResyncExtents(faults: faults)
-        if volume.state.conn < .connected { volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0 }
+        if volume.state.conn < .connected {
+            volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0
+        }
         actions.append(.releaseBackingDevices(volume.number))
         changed()
     }

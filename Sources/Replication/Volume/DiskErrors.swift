@@ -17,7 +17,10 @@ extension ReplicationEngine {
         if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
         switch disk.options.onIOError {
         case .passOn where failure != .flush:
-            if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
+            if volume.state.disk > .inconsistent {
+                disk.isInconsistentAlone = volume.state.conn < .connected
+                change(volume, StateRequest(disk: .inconsistent), .hard)
+            }
         case .passOn, .detach:
             failDisk(volume, "Local IO failed. Detaching...")
         case .callLocalIOError:

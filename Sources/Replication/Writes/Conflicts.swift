@@ -28,12 +28,14 @@ extension ReplicationEngine {
                 startSequenceWait(sequence)
                 return .retry
             }
-            guard now - since < connection.pingTimeout else {
-                return .violation(
-                    "Timed out waiting for missing ack packets; disconnecting: sequence \(sequence) came, "
-                        + "expected \(volume.peerSequence &+ 1)")
-            }
-            return .retry
+            guard now - since >= connection.pingTimeout else { return .retry }
+            // Deviation: kernels call it a protocol error; as a rule the meta socket has lost its way.
+            log(
+                .error,
+                "Timed out waiting for missing ack packets; disconnecting: sequence \(sequence) came, "
+                    + "expected \(volume.peerSequence &+ 1)")
+            loseConnection(.networkFailure)
+            return .done
         }
         connection.sequenceWaitSince = nil
         advancePeerSequence(volume, sequence)

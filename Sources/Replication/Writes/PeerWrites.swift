@@ -29,11 +29,8 @@ extension ReplicationEngine {
         if let text = rangeDefect(volume, write.header.sector, write.byteCount, limit: limit) {
             return .violation(text)
         }
-        switch passSequence(write.header.sequence, volume) {
-        case .done: break
-        case .retry: return .retry
-        case .violation(let text): return .violation(text)
-        }
+        guard case .done = passSequence(write.header.sequence, volume) else { return .retry }
+        guard connection.isLive else { return .done }
         switch resolveConflict(write) {
         case .free: break
         case .waits: return .retry

@@ -6,7 +6,7 @@ extension RegisterModel {
     func finishResync(target: Int) -> String? {
         let source = 1 - target
         var problem: String?
-        let isAllowed = discardGranted[target] && wasPrimaryApart[0] && wasPrimaryApart[1]
+        let isAllowed = discardGranted[target] && (wasPrimaryApart == [true, true] || isGivenUp[target])
         if !isAllowed, let loss = firstLoss(on: target) {
             problem =
                 "the resync from \(hostName(source)) to \(hostName(target)) throws away \(loss)"
@@ -62,6 +62,7 @@ extension RegisterModel {
         unreplicated = [[], []]
         wasPrimaryApart = [false, false]
         discardGranted = [false, false]
+        isGivenUp = [false, false]
         isHalfSynced = [false, false]
         resyncTarget = nil
     }

@@ -54,6 +54,8 @@ final class RegisterModel {
     var wasPrimaryApart = [false, false]
     /// By host: its changes may be thrown away.
     var discardGranted = [false, false]
+    /// By host: its disk is Inconsistent because of errors and an admin gave up what only it holds.
+    var isGivenUp = [false, false]
     /// The host that is being overwritten by the other one.
     var resyncTarget: Int?
     /// By host: a resync onto it began and did not end.

@@ -76,6 +76,7 @@ extension World {
         if Self.copying.contains(to.conn), model.resyncTarget != host {
             model.resyncTarget = host
             if isDiscardAllowed(target: host, volume: volume) { model.discardGranted[host] = true }
+            if from.disk == .inconsistent, hosts[host].admin.connectedToDiscard { model.isGivenUp[host] = true }
         }
         if to.conn == .syncTarget || to.conn == .pausedSyncT { model.isHalfSynced[host] = true }
     }
@@ -176,7 +177,9 @@ extension World {
     func logged(host: SimulatedHost, _ record: LogRecord) {
         trace.note(.log, host: host.index, Trace.hash(of: record.text), "\(record.level): \(record.text)")
         let text = record.text
-        if contains(text, "Split-Brain detected") { host.admin.sawSplitBrain = true }
+        if contains(text, "Split-Brain detected") || contains(text, "holds writes that the other one lacks") {
+            host.admin.sawSplitBrain = true
+        }
         if contains(text, "initial packet") && contains(text, "crossed") { reach(.crossedSockets) }
         if contains(text, "PingAck did not arrive") { reach(.pingTimeout) }
         // The network changes nothing, so one of the two engines has broken the protocol. Only acknowledgements that a

@@ -94,7 +94,7 @@ extension World {
             $0.isRunning && $0.isSettled && $0.application.outstanding == 0 && $0.admin.awaited == nil
                 && $0.admin.script.isEmpty
         }
-        guard isQuiet, hosts.allSatisfy({ hasNoBitsSet(host: $0) }) else { return }
+        guard isQuiet, isNothingUnderWay, hosts.allSatisfy({ hasNoBitsSet(host: $0) }) else { return }
         checkAtRest()
         trace.note(.check, host: -1, "settled, both copies compared")
         phase = .over
@@ -105,12 +105,16 @@ extension World {
     func compareIfQuiet() {
         guard phase == .storm, knowledge.comparisons < 3, models.allSatisfy({ $0.isInSync && $0.orphans.isEmpty }),
             hosts.allSatisfy({ $0.isRunning && $0.isSettled && $0.application.outstanding == 0 }),
-            hosts.allSatisfy({ host in host.disks.allSatisfy { $0.data.isIdle && $0.metadata.isIdle } }),
-            network.isIdle, adminRandom.chance(1, in: 3), hosts.allSatisfy({ hasNoBitsSet(host: $0) })
+            isNothingUnderWay, adminRandom.chance(1, in: 3), hosts.allSatisfy({ hasNoBitsSet(host: $0) })
         else { return }
         knowledge.comparisons += 1
         trace.note(.check, host: -1, "quiet, both copies compared")
         checkAtRest()
+    }
+
+    /// No operation on a disk and no byte in the network.
+    private var isNothingUnderWay: Bool {
+        network.isIdle && hosts.allSatisfy { host in host.disks.allSatisfy { $0.data.isIdle && $0.metadata.isIdle } }
     }
 
     private func hasNoBitsSet(host: SimulatedHost) -> Bool {

@@ -104,6 +104,8 @@ struct AdminState {
     /// When the host was first seen StandAlone; nil: it is not.
     var standAloneSince: UInt64?
     var sawSplitBrain = false
+    /// When its disk was first seen Inconsistent without a resync; nil: it is not.
+    var inconsistentSince: UInt64?
     /// The disk was refused because a Primary works on other data.
     var isDataNotCurrent = false
     /// The last connect had discard-my-data.

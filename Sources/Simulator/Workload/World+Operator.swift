@@ -90,6 +90,7 @@ extension World {
             host.admin.script.append(simple(.resumeSync(VolumeNumber(UInt16(volume))), "resume-sync \(volume)"))
         }
         repairConnection(host)
+        repairFailedBlocks(host)
         if phase == .healing { repairLeftovers(host) }
     }
 
@@ -160,8 +161,28 @@ extension World {
     }
 
     private func chooseVictim() -> Int {
+        let isBroken = hosts.map { host in host.states.contains { $0.disk == .inconsistent } }
+        if isBroken[0] != isBroken[1] { return isBroken[0] ? 0 : 1 }
         if hosts[0].isPrimaryOnAny != hosts[1].isPrimaryOnAny { return hosts[0].isPrimaryOnAny ? 1 : 0 }
         return adminRandom.below(2)
+    }
+
+    /// A disk that stayed Inconsistent because of errors gets another resync by a new connection.
+    private func repairFailedBlocks(_ host: SimulatedHost) {
+        let isStuck = host.states.contains { $0.conn == .connected && $0.disk == .inconsistent && $0.pdsk == .upToDate }
+        guard hasBegun, isStuck else {
+            host.admin.inconsistentSince = nil
+            return
+        }
+        let since = host.admin.inconsistentSince ?? now
+        host.admin.inconsistentSince = since
+        guard now >= since + 3 * Self.second, host.admin.script.isEmpty else { return }
+        host.admin.inconsistentSince = nil
+        host.admin.script =
+            demotion(host) + [
+                simple(.disconnect(force: false), "disconnect"), .sleep(Self.second / 2),
+                connectStep(host, discards: false),
+            ]
     }
 
     /// Blocks that are marked though nothing is being synced: a Primary that loses and finds its peer again syncs

@@ -79,6 +79,10 @@ extension Daemon: RunnerHost {
             arguments: ["/bin/sh", "-c", command], environment: environment, workingDirectory: "/")
     }
 
+    package func networkConfigurationGone(of runner: ResourceRunner) {
+        registry.releaseEndpoints(runner.name)
+    }
+
     package func stateChanged(of runner: ResourceRunner, volumes: [VolumeReport]) {
         registry.noteDisks(volumes)
         tellDependents(resyncOrder.update(volumes))
