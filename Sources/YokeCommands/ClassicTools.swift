@@ -1,5 +1,6 @@
 internal import Administration
 internal import Configuration
+internal import Dispatch
 internal import Glibc
 internal import MetadataTools
 internal import YokeControl
@@ -95,10 +96,12 @@ private struct ClientFacts: AdministrationFacts {
 }
 
 /// Carries out the steps of a plan. The calls block: the command has nothing else to do.
-private struct ClientToolRunner: ToolRunner {
+private struct ClientToolRunner: ToolRunner, Sendable {
     let call: DaemonCall
 
-    func run(_ step: ToolCall) async -> ToolResult {
+    func run(_ step: ToolCall) async -> ToolResult { runBlocking(step) }
+
+    private func runBlocking(_ step: ToolCall) -> ToolResult {
         switch step.tool {
         case .drbdsetup: return setup(step)
         case .drbdmeta:
@@ -130,6 +133,23 @@ private struct ClientToolRunner: ToolRunner {
             if case .noAnswer = error { return .timedOut }
             if !step.hidesErrors { StandardStreams.error(error.description + "\n") }
             return .exited(20)
+        }
+    }
+
+    /// Each on a thread of its own: they wait for different peers.
+    func runAll(_ calls: [ToolCall]) async -> [ToolResult] {
+        await withTaskGroup(of: (Int, ToolResult).self) { group in
+            for (index, step) in calls.enumerated() {
+                group.addTask {
+                    let result = await withCheckedContinuation { continuation in
+                        DispatchQueue.global().async { continuation.resume(returning: self.runBlocking(step)) }
+                    }
+                    return (index, result)
+                }
+            }
+            var results = [ToolResult](repeating: .timedOut, count: calls.count)
+            for await (index, result) in group { results[index] = result }
+            return results
         }
     }
 

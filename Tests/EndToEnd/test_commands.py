@@ -191,6 +191,37 @@ class Life(Pair):
         self.assert_equal_disks()
         self.assertIn("bits set]", self.alpha.log())
 
+    def test_split_brain_is_told_and_solved_by_hand(self):
+        self.connected()
+        self.beta.yoke("drbdadm", "primary", "r0")
+        self.alpha.yoke("drbdadm", "disconnect", "r0")
+        self.beta.wait_state("WFConnection", "UpToDate/DUnknown")
+        run("qemu-io", "-f", "raw", "-c", "write -P 1 0 64k", self.alpha.uri)
+        run("qemu-io", "-f", "raw", "-c", "write -P 2 0 64k", self.beta.uri)
+        self.alpha.yoke("drbdadm", "connect", "r0")
+        wait_until("both have seen it", lambda: all("Split-Brain detected" in host.log() for host in self.hosts))
+        told = self.beta.yoke("status", check=False)
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("r0: BROKEN - Split-Brain detected", told.stdout)
+        self.beta.yoke("drbdadm", "disconnect", "r0", check=False)
+        self.alpha.yoke("drbdadm", "disconnect", "r0", check=False)
+        self.beta.yoke("drbdadm", "secondary", "r0")
+        self.beta.yoke("drbdadm", "--", "--discard-my-data", "connect", "r0")
+        self.alpha.yoke("drbdadm", "connect", "r0")
+        for host in self.hosts:
+            host.wait_state("Connected", "UpToDate/UpToDate")
+        run("qemu-io", "-f", "raw", "-c", "read -P 1 0 64k", self.alpha.uri)
+        self.assert_equal_disks()
+
+    def test_export_on_tcp_is_loopback_and_only_when_asked(self):
+        self.connected()
+        port = free_port()
+        self.assertIn("nbd://127.0.0.1:%d/r0/0\n" % port, self.alpha.yoke("export", "r0", "--tcp", port).stdout)
+        run("qemu-io", "-f", "raw", "-c", "read 0 64k", "nbd://127.0.0.1:%d/r0" % port)
+        self.assertNotIn("nbd://", self.alpha.yoke("export", "r0", "--no-tcp").stdout)
+        with self.assertRaises(OSError):
+            socket.create_connection(("127.0.0.1", port), 2)
+
     def test_become_primary_on_and_handlers(self):
         out = self.folder + "/handler"
         self.configure(startup="become-primary-on both;",
@@ -217,6 +248,57 @@ class Life(Pair):
             host.start()
         wait_until("both are Primary", lambda: self.alpha.yoke("drbdadm", "role", "r0", check=False).stdout
                    == "Primary/Primary\n", 40)
+
+
+RESOURCES = """
+global { usage-count no; }
+resource r0 {
+    disk { resync-rate 16M; c-plan-ahead 0; }
+    on alpha { address 127.0.0.21:%(port)d;
+        volume 0 { device /dev/drbd0; disk /disk0; meta-disk internal; }
+        volume 1 { device /dev/drbd1; disk /disk1; meta-disk internal; } }
+    on beta { address 127.0.0.22:%(port)d;
+        volume 0 { device /dev/drbd0; disk /disk0; meta-disk internal; }
+        volume 1 { device /dev/drbd1; disk /disk1; meta-disk internal; } }
+}
+resource r1 {
+    disk { resync-rate 16M; c-plan-ahead 0; resync-after r0/1; }
+    on alpha { device /dev/drbd9; disk /disk2; address 127.0.0.21:%(other)d; meta-disk internal; }
+    on beta { device /dev/drbd9; disk /disk2; address 127.0.0.22:%(other)d; meta-disk internal; }
+}
+"""
+
+
+class SeveralResources(Pair):
+    def configure(self):
+        ports = dict(port=self.port, other=free_port())
+        for host in self.hosts:
+            host.configure(RESOURCES % ports)
+            for number in range(3):
+                with open("%s/disk%d" % (host.root, number), "wb") as disk:
+                    disk.truncate(24 << 20)
+
+    def test_volumes_and_resync_after(self):
+        for host in self.hosts:
+            host.yoke("drbdadm", "create-md", "all")
+            host.start()
+
+        def states():
+            text = self.beta.yoke("proc-drbd", check=False).stdout
+            return [line.split()[1] for line in text.splitlines() if line[2:3] == ":"]
+
+        wait_until("all are connected", lambda: states() == ["cs:Connected"] * 3)
+        self.alpha.yoke("drbdadm", "primary", "--force", "all")
+        wait_until("the second resource waits", lambda: states() == ["cs:SyncTarget", "cs:SyncTarget", "cs:PausedSyncT"])
+        self.assertIn("resync-suspended:dependency", self.beta.yoke("drbdsetup", "status", "r1").stdout
+                      .replace("peer,", ""))
+        wait_until("its turn comes", lambda: states()[2] == "cs:SyncTarget")
+        wait_until("all are in sync", lambda: self.beta.yoke("status", check=False).returncode == 0)
+        exports = run("nbdinfo", "--list", self.alpha.uri.replace("///r0", "///")).stdout
+        self.assertEqual([line for line in exports.splitlines() if line.startswith("export=")],
+                         ['export="r0/0":', 'export="r0/1":', 'export="r1/0":'])
+        self.alpha.yoke("drbdadm", "down", "all")
+        self.assertEqual(self.alpha.yoke("drbdsetup", "status").stdout, "")
 
 
 class Commands(Pair):

@@ -89,6 +89,10 @@ extension Daemon: RunnerHost {
         front.publish(resource: runner, volumes: volumes)
     }
 
+    package func connectionGone(of runner: ResourceRunner) {
+        registry.releaseEndpoints(runner.name)
+    }
+
     private func tellDependents(_ changes: [(minor: Int, mustWait: Bool)]) {
         for change in changes {
             guard let device = registry.device(change.minor) else { continue }

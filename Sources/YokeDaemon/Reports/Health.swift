@@ -39,11 +39,11 @@ package struct Health: Equatable, Sendable {
         let state = volume.snapshot.state
         if volume.isUnconfigured { return Health(.broken, "not configured: yoke drbdadm up \(name)") }
         if let frozen = frozen(state, name) { return frozen }
-        if let trouble = report.trouble, state.conn == .standAlone {
+        if let trouble = report.trouble, state.conn < .connected {
             return Health(
                 .broken,
-                "\(trouble); choose the side to keep: on the other one \(discard(name)), then"
-                    + " yoke drbdadm connect \(name) here")
+                "\(trouble); choose the side to keep: on the other one yoke drbdadm secondary \(name) and"
+                    + " \(discard(name)), then here yoke drbdadm connect \(name)")
         }
         let isServed = state.disk == .upToDate || (state.conn >= .connected && state.pdsk == .upToDate)
         if !isServed { return Health(.broken, unserved(state, name)) }
