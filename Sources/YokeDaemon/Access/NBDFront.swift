@@ -110,9 +110,9 @@ private final class FrontListener: ListeningSocketHandler {
     func listener(_ listener: ListeningSocket, accepted socket: StreamSocket) {
         guard clients.count < NBDDoor.clientCountMax else { return }
         clientCount += 1
-        // The pool keeps nothing: buffers may die on the thread that the session moves to.
+        // A pool of its own, which moves with the session to the thread that uses it from then on.
         let session = NBDSession(
-            peer: "nbd.sock client \(clientCount)", directory: front, pool: IOBufferPool(bytesKeptMax: 0))
+            peer: "nbd.sock client \(clientCount)", directory: front, pool: IOBufferPool(bytesKeptMax: 8 << 20))
         let client = FrontClient(session: session, socket: socket, reactor: reactor) { [weak self] client, moves in
             self?.clients.removeAll { $0 === client }
             if let moves { self?.move(client.session, moves.socket, moves.actions, moves.exportName) }
