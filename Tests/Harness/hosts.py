@@ -258,8 +258,8 @@ class YokeHost(Host):
         return self.yoke("proc-drbd", check=False).stdout
 
     def size_sectors(self):
-        with self.nbd() as client:
-            return client.size // SECTOR
+        text = self.yoke("drbdsetup", "status", "r0", "--verbose", "--statistics").stdout
+        return 2 * int(re.search(r"\bsize:(\d+)", text).group(1))
 
     @property
     def nbd_socket(self):
