@@ -12,6 +12,7 @@ extension ReplicationEngine {
             realDisk = volume.peerUUIDFlags.contains(.inconsistent) ? .inconsistent : .consistent
         }
         guard own.conn > .tearDown else { return .done }  // 2
+        if peer.conn >= .connected { payGenerationToPeer(volume) }
         if own.pdsk == .inconsistent || own.pdsk == .consistent, realDisk == .upToDate, own.conn > .connected,
             own.disk == .upToDate
         {  // 3
@@ -82,6 +83,9 @@ extension ReplicationEngine {
                 log(.error, volume, "Disk attach process on the peer node was aborted.")
                 realDisk = .diskless
                 concludeState(volume, peer, realDisk, connection: .connected)
+                // The peer waits for this to judge by itself, and comes to the mirrored result.
+                sendUUIDs(volume)
+                sendState(volume, volume.state)
             } else if connection.peerWantsDryRun && !connection.once.tentative {
                 loseConnection(.protocolError)
             } else {

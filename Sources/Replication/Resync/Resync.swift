@@ -210,6 +210,22 @@ extension ReplicationEngine {
 
     /// What a change of state means for a resync under way.
     func followResync(_ volume: Volume, from old: DeviceState, to new: DeviceState) {
+        if new.disk == .inconsistent, let disk = volume.disk {
+            let isLeftBehind = new.conn == .connected && new.pdsk == .upToDate && new.peer == .primary
+            if isLeftBehind { disk.isStale = true } else if new.conn == .syncTarget { disk.isStale = false }
+        }
+        if let disk = volume.disk, disk.owesInconsistent {
+            if new.disk <= .inconsistent {
+                disk.owesInconsistent = false
+            } else if new.conn <= .connected {
+                enqueue(.worker) { engine in
+                    if disk.owesInconsistent, volume.disk === disk, volume.state.conn <= .connected {
+                        engine.change(volume, StateRequest(disk: .inconsistent), .hard)
+                    }
+                    return .done
+                }
+            }
+        }
         guard old.conn != new.conn else { return }
         func isPaused(_ conn: ConnectionState) -> Bool { conn == .pausedSyncS || conn == .pausedSyncT }
         if let resync = volume.resync {

@@ -53,7 +53,10 @@ extension ReplicationEngine {
     }
 
     func unlockExtent(_ volume: Volume, sector: UInt64) {
-        if volume.resyncExtents.unlock(ResyncExtents.extent(ofSector: sector)) {
+        let extent = ResyncExtents.extent(ofSector: sector)
+        // A disk error or the end of the resync may have let go of all of them.
+        guard volume.resyncExtents.isHeld(extent) else { return }
+        if volume.resyncExtents.unlock(extent) {
             volume.shouldRetryExtents = true
             changed()
         }

@@ -34,6 +34,7 @@ extension StateRules {
         }
         if new.conn > .connected && (new.disk <= .failed || new.pdsk <= .failed) {  // 3
             warnings.append(new.conn.isVerify ? .verifyAborted : .resyncAborted)
+            keepLaggardsApart(&new)
             new.conn = .connected
         }
         if new.conn < .connected && new.disk == .negotiating {  // 4
@@ -60,6 +61,21 @@ extension StateRules {
         new.peerIsp = false
         new.peer = .unknown
         if new.pdsk > .unknown || new.pdsk < .inconsistent { new.pdsk = .unknown }
+    }
+
+    /// A target that did not get the source's data must not be taken for up to date by rule 5.
+    ///
+    /// Deviation: kernels turn the Outdated target of a resync that is aborted before it began into UpToDate.
+    private static func keepLaggardsApart(_ new: inout DeviceState) {
+        switch new.conn {
+        case .startingSyncT, .wfBitMapT, .wfSyncUUID, .syncTarget, .pausedSyncT, .behind:
+            if new.disk > .inconsistent { new.disk = .inconsistent }
+        case .startingSyncS, .wfBitMapS, .syncSource, .pausedSyncS, .ahead:
+            if new.pdsk > .inconsistent { new.pdsk = .inconsistent }
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure, .protocolError,
+            .tearDown, .wfConnection, .wfReportParams, .connected, .verifyS, .verifyT:
+            break
+        }
     }
 
     /// Rule 4.

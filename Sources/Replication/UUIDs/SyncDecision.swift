@@ -98,7 +98,9 @@ private struct SyncDecisionSteps {
 
     mutating func conclude(_ comparison: UUIDComparison) -> SyncDecision.Conclusion {
         tellComparison(comparison)
-        if let refusal = refuseUnrelated(comparison.result) { return refusal }
+        if let refusal = refuseUnrelated(comparison.result) ?? refuseWorseButNewer(comparison.result) {
+            return refusal
+        }
         var result = preferConsistentDisk(comparison.result)
         if result == .splitBrain || result == .splitBrainWithoutAncestor {
             handlers.append(.initialSplitBrain)
@@ -146,6 +148,26 @@ private struct SyncDecisionSteps {
             .splitBrainWithoutAncestor:
             return nil
         }
+    }
+
+    /// A disk that became Inconsistent by its own errors (`on-io-error pass_on`) may hold the newer data.
+    ///
+    /// Deviation: kernels overwrite it with the older data of the better disk (step 2), acknowledged writes included.
+    private mutating func refuseWorseButNewer(_ result: Result) -> SyncDecision.Conclusion? {
+        let ownIsNewer = result == .sourceBitmap || result == .sourceFull
+        let peerIsNewer = result == .targetBitmap || result == .targetFull
+        if own.disk == .inconsistent, peer.disk > .inconsistent, ownIsNewer, !own.flags.contains(.discardMyData) {
+            tell(
+                .error,
+                "This disk is Inconsistent but has data that the peer lacks: connect with --discard-my-data to give "
+                    + "it up, or make it UpToDate with primary --force")
+            return .refuse
+        }
+        if peer.disk == .inconsistent, own.disk > .inconsistent, peerIsNewer, !peer.flags.contains(.discardMyData) {
+            tell(.error, "The peer's disk is Inconsistent but has data that this one lacks")
+            return .refuse
+        }
+        return nil
     }
 
     /// Step 2.

@@ -18,6 +18,7 @@ extension ReplicationEngine {
         switch disk.options.onIOError {
         case .passOn where failure != .flush:
             if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
+            if volume.state.disk == .upToDate { disk.owesInconsistent = true }
         case .passOn, .detach:
             failDisk(volume, "Local IO failed. Detaching...")
         case .callLocalIOError:

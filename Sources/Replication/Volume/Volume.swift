@@ -63,6 +63,8 @@ final class Volume {
     var considersResync = false
     /// A new current UUID is due when I/O is resumed. Spec: drbd-disk-and-state 7.3.
     var owesNewCurrentUUID = false
+    /// A new generation is due when the diskless Primary that just connected goes on.
+    var owesGenerationToPeer = false
     /// The mutex of two-step changes is taken (drbd-wire 8.4).
     var isChangingState = false
     /// The answer to the two-step request under way.
