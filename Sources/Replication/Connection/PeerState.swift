@@ -7,6 +7,7 @@ internal import EngineKit
 extension ReplicationEngine {
     func receiveState(_ peer: DeviceState, _ volume: Volume) -> PacketVerdict {
         let own = volume.state
+        volume.peerConn = peer.conn
         var realDisk = peer.disk  // 1
         if peer.disk == .negotiating {
             realDisk = volume.peerUUIDFlags.contains(.inconsistent) ? .inconsistent : .consistent

@@ -223,6 +223,8 @@ extension ReplicationEngine {
     private func endResyncAsTarget(_ volume: Volume, _ resync: Resync, _ disk: Disk) {
         let hasFailures = resync.failedBits > 0
         logEnd(volume, resync)
+        // A peer that does not end the resync says so by its next P_STATE.
+        volume.peerConn = .connected
         if !hasFailures, let peer = volume.peerUUIDs {
             disk.uuids.finishResyncAsTarget(peer: peer, isPrimary: volume.state.role == .primary)
             volume.peerUUIDs = disk.uuids

@@ -68,12 +68,12 @@ extension StateRules {
     /// Deviation: kernels turn the Outdated target of a resync that is aborted before it began into UpToDate.
     private static func keepLaggardsApart(_ new: inout DeviceState) {
         switch new.conn {
-        case .startingSyncT, .wfBitMapT, .wfSyncUUID, .syncTarget, .pausedSyncT, .behind:
+        case .wfBitMapT, .wfSyncUUID, .syncTarget, .pausedSyncT, .behind:
             if new.disk > .inconsistent { new.disk = .inconsistent }
-        case .startingSyncS, .wfBitMapS, .syncSource, .pausedSyncS, .ahead:
+        case .wfBitMapS, .syncSource, .pausedSyncS, .ahead:
             if new.pdsk > .inconsistent { new.pdsk = .inconsistent }
         case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure, .protocolError,
-            .tearDown, .wfConnection, .wfReportParams, .connected, .verifyS, .verifyT:
+            .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS, .startingSyncT, .verifyS, .verifyT:
             break
         }
     }

@@ -171,7 +171,10 @@ private struct SyncDecisionSteps {
     }
 
     /// Step 2.
+    ///
+    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator.
     private mutating func preferConsistentDisk(_ result: Result) -> Result {
+        if result == .splitBrain || result == .splitBrainWithoutAncestor { return result }
         let isSource: Bool
         if own.disk == .inconsistent && peer.disk > .inconsistent {
             isSource = false

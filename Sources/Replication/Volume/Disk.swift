@@ -42,8 +42,10 @@ final class Disk {
     /// Inconsistent while the peer writes on and mirrors nothing here: clear bits say nothing until the bitmaps were
     /// exchanged.
     var isStale = false
-    /// A write failed under pass_on while the state could not follow, because the peer syncs from this disk.
+    /// A write failed under pass_on while the peer synced from this disk: when the peer is UpToDate, this one is not.
     var owesInconsistent = false
+    /// The handler was run for errors without an UpToDate peer.
+    var hasToldOfErrors = false
     /// The flag PRIMARY_IND is over, but stays on disk until the bits that the activity log stood for are there.
     var owesBitmap = false
     /// A read or write of data failed; the bitmap is not to be trusted if it cannot be written any more.

@@ -45,6 +45,10 @@ final class Volume {
     var peerUUIDFlags: UUIDSet.Flags = []
     /// Set bits of the own bitmap when P_UUIDS was last sent. Spec: drbd-disk-and-state 7.4.
     var announcedChangedBits: UInt64 = 0
+    /// Connection state that the peer told last.
+    var peerConn = ConnectionState.standAlone
+    /// How long the last wait for another resync after errors was.
+    var repairDelay: Duration?
     /// Usable sectors of the peer's disk; 0: unknown or none.
     var peerDiskSectors: UInt64 = 0
     /// Largest request in bytes that the peer takes.

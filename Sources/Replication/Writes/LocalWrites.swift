@@ -38,7 +38,8 @@ extension ReplicationEngine {
         let volume = requests[index].volume
         let disk = volume.usableDisk
         let isMirrored = isMirrored(volume)
-        if disk == nil && !isMirrored {
+        // What only an Inconsistent copy gets would be overwritten one day. Spec: drbd-wire 12.4.
+        guard volume.state.disk == .upToDate || (isMirrored && volume.state.pdsk == .upToDate) else {
             log(
                 .error, volume,
                 "IO ERROR: neither local nor remote data, sector \(requests[index].sector)+"
@@ -218,8 +219,8 @@ extension ReplicationEngine {
     /// resync has will be overwritten by the source's data.
     private func isStored(_ index: Int, _ volume: Volume) -> Bool {
         let flags = requests[index].flags
-        if flags.contains(.localOK), volume.state.disk == .upToDate || !flags.contains(.peerFailed) { return true }
-        return flags.contains(.peerOK) && (volume.state.pdsk == .upToDate || volume.state.disk < .inconsistent)
+        if flags.contains(.localOK), volume.state.disk == .upToDate { return true }
+        return flags.contains(.peerOK) && volume.state.pdsk == .upToDate
     }
 
     /// Frees a write that is answered and left the transfer log.
