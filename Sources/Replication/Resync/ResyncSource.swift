@@ -119,7 +119,8 @@ extension ReplicationEngine {
     /// The target says that it is done.
     func finishResyncIfClean(_ volume: Volume) {
         guard let resync = volume.resync, resync.part == .source, !resync.isFinishing else { return }
-        guard volume.leftBits(resync) == 0 else { return }
+        // Bits that this disk's own write errors left are no reason for the target to wait.
+        guard volume.leftBits(resync) == 0 || volume.disk?.owesInconsistent == true else { return }
         endResyncAsSource(volume, withFailures: resync.failedBits > 0)
     }
 
