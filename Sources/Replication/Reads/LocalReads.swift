@@ -32,17 +32,6 @@ extension ReplicationEngine {
         }
     }
 
-    /// Whether the blocks without a bit are the present data: the peer mirrors its writes to an Inconsistent disk only
-    /// while a resync runs, or nobody else has written since the disk became Inconsistent.
-    ///
-    /// Deviation: kernels read such blocks in any state. A Primary whose disk failed under `pass_on`, or whose resync
-    /// left failed blocks, then returns data that the other Primary has overwritten since.
-    private func followsPeer(_ volume: Volume, _ disk: Disk) -> Bool {
-        let conn = volume.state.conn
-        if conn < .connected { return disk.isInconsistentAlone }
-        return conn >= .wfBitMapT && conn <= .pausedSyncT
-    }
-
     private func submitRead(_ index: Int, _ volume: Volume, _ disk: Disk) {
         requests[index].flags.insert(.localPending)
         requests[index].submittedAt = now

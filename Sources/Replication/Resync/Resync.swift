@@ -251,7 +251,6 @@ extension ReplicationEngine {
             volume.isBitmapSent = false
             volume.bitmapReceiver = nil
         }
-        if old.conn < .connected, new.conn >= .connected { volume.disk?.isInconsistentAlone = false }
         if old.conn < .connected, new.conn >= .connected, let disk = volume.disk, disk.activityLog.isSuspended {
             disk.activityLog.isSuspended = false
             log(.info, volume, "Resumed AL updates")

@@ -31,9 +31,6 @@ final class Disk {
 
     // MARK: I/O
 
-    /// The disk became Inconsistent by an error while there was no connection: no other copy has gone on since.
-    var isInconsistentAlone = false
-
     /// Operations of all kinds on the devices; the disk is let go when none is left.
     var operationsPending = 0
     /// Bitmap blocks being written.
