@@ -119,6 +119,7 @@ extension World {
         model.isInSync = isTogether
         guard isTogether else { return }
         splitBrainAttempts = 0
+        if models.allSatisfy(\.isInSync) { for host in hosts { host.isDiskSuspect = false } }
         var problem: String?
         if let target = model.resyncTarget {
             trace.note(.check, host: target, UInt64(volume), "volume \(volume): resync is complete")
@@ -180,6 +181,9 @@ extension World {
         if contains(text, "Split-Brain detected") || contains(text, "holds writes that the other one lacks") {
             host.admin.sawSplitBrain = true
         }
+        if contains(text, "but I am primary") { host.admin.sawRoleConflict = true }
+        if contains(text, "based on AL.") { reach(.activityLogReplay) }
+        if contains(text, "meta data I/O error") { reach(.metadataFailed) }
         if contains(text, "initial packet") && contains(text, "crossed") { reach(.crossedSockets) }
         if contains(text, "PingAck did not arrive") { reach(.pingTimeout) }
         // The network changes nothing, so one of the two engines has broken the protocol. Only acknowledgements that a
