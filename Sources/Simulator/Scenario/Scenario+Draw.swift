@@ -135,6 +135,8 @@ extension Scenario {
             options.activityLogExtents = random.chance(1, in: 2) ? 67 : random.between(67, 1237)
             options.planAhead = random.chance(1, in: 2) ? 20 : random.between(0, 10)
             options.resyncRate = random.skewed(1_000, 100_000)
+            // A full sync of a wide device must end in time.
+            if volumes[0].sectors > 200_000 { options.resyncRate = random.between(20_000, 100_000) }
             options.rateMin = random.pick([0, 250, 4_000])
             options.fillTarget = random.chance(1, in: 3) ? 0 : random.between(8, 2_000)
             options.discardZeroesIfAligned = random.chance(3, in: 4)
