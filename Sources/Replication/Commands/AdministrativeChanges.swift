@@ -18,7 +18,10 @@ extension ReplicationEngine {
                 return
             }
             let result = engine.change(volume, StateRequest(disk: .inconsistent), .soft)
-            guard result.isSuccess else { return engine.finish(id, result) }
+            guard result.isSuccess, let disk = volume.disk else { return engine.finish(id, result) }
+            // What the disk holds is nobody's data any more: whoever has some is newer, also after a split brain.
+            disk.uuids = GenerationUUIDs(current: GenerationUUIDs.justCreated)
+            disk.touch()
             engine.rewriteBitmap(volume, { $0.setAll() }) { engine, isSuccess in
                 if isSuccess { engine.finish(id, .success) } else { engine.fail(id, .metadataIOError) }
             }

@@ -81,9 +81,10 @@ extension ReplicationEngine {
         case .resumeSync: resumeSync(volume, id)
         case .suspendIO: suspendIO(id)
         case .resumeIO: resumeIO(id)
-        case .outdate: requestChange(volume, StateRequest(disk: .outdated)) { engine, result in
-            engine.syncMetadata(volume) { engine in engine.finish(id, result) }
-        }
+        case .outdate:
+            requestChange(volume, StateRequest(disk: .outdated)) { engine, result in
+                engine.syncMetadata(volume) { engine in engine.finish(id, result) }
+            }
         case .newCurrentUUID(_, let clearBitmap): newCurrentUUID(volume, clearBitmap: clearBitmap, id)
         case .addVolume, .resourceOptions, .connect, .networkOptions, .disconnect, .down:
             preconditionFailure("\(command) is not for one volume")

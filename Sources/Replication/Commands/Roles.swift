@@ -159,13 +159,11 @@ extension ReplicationEngine {
                     if volume.state.conn >= .wfReportParams { engine.sendState(volume, volume.state) }
                     body(engine, .success)
                 }
-                engine.writeBitmapUnlessSyncing(volume) { engine in engine.syncMetadata(volume, conclude) }
+                // The bitmap is on disk before PRIMARY_IND leaves it, see PrimaryIndicator.swift.
+                engine.when({ _ in volume.usableDisk?.owesBitmap != true }) { engine in
+                    engine.syncMetadata(volume, conclude)
+                }
             }
         }
-    }
-
-    private func writeBitmapUnlessSyncing(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
-        guard volume.usableDisk != nil, volume.state.conn <= .connected else { return body(self) }
-        writeBitmap(volume, .changed) { engine, _ in body(engine) }
     }
 }

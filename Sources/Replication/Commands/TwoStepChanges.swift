@@ -4,12 +4,15 @@ internal import EngineKit
 // State changes that need the peer's consent, from both sides. Spec: drbd-wire 8.4, drbd-disk-and-state 13.
 
 extension ReplicationEngine {
+    /// How long a transient state is waited out. Deviation: kernels wait until the administrator loses patience.
+    private static let transientStateLimit = Duration.seconds(30)
+
     // MARK: Asking
 
     /// Changes the state of a volume, with the peer's consent where the rules want it; `body` gets the result.
-    /// A transient state is waited out.
+    /// A transient state is waited out for a while.
     func requestChange(
-        _ volume: Volume, _ request: StateRequest, isQuiet: Bool = false,
+        _ volume: Volume, _ request: StateRequest, isQuiet: Bool = false, giveUpAt: Instant? = nil,
         _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void
     ) {
         volume.isChangingState = true
@@ -19,9 +22,15 @@ extension ReplicationEngine {
                 body(engine, result)
                 return
             }
+            let limit = giveUpAt ?? engine.now + Self.transientStateLimit
             let count = engine.stateChangeCount
-            engine.when({ $0.stateChangeCount != count }) { engine in
-                engine.requestChange(volume, request, isQuiet: isQuiet, body)
+            engine.after(limit - engine.now) { $0.changed() }
+            engine.when({ $0.stateChangeCount != count || $0.now >= limit }) { engine in
+                guard engine.stateChangeCount != count else {
+                    volume.isChangingState = false
+                    return body(engine, result)
+                }
+                engine.requestChange(volume, request, isQuiet: isQuiet, giveUpAt: limit, body)
             }
         }
     }

@@ -142,9 +142,13 @@ extension ReplicationEngine {
     }
 
     /// Closes a socket when what waits has been sent, or after a short while.
-    func lingerThenClose(_ channel: SocketChannel) {
+    ///
+    /// - Parameter untilPeerCloses: the peer decides the same on its own: it shall read all that was sent, which a
+    ///   socket closed over unread bytes would take away from it, and close by itself.
+    func lingerThenClose(_ channel: SocketChannel, untilPeerCloses: Bool) {
         guard connection.channels.contains(where: { $0 === channel }) else { return }
-        if channel.output.isEmpty {
+        channel.lingersUntilPeerCloses = untilPeerCloses
+        if channel.output.isEmpty && !untilPeerCloses {
             closeChannel(channel)
             return
         }
@@ -154,7 +158,8 @@ extension ReplicationEngine {
             actions.append(.resumeReceiving(channel.id))
         }
         let id = channel.id
-        after(connection.pingTimeout) { engine in
+        // A peer that decides runs its split-brain handlers first.
+        after(connection.pingTimeout * (untilPeerCloses ? 4 : 1)) { engine in
             if let channel = engine.connection.channels.first(where: { $0.id == id }) { engine.closeChannel(channel) }
         }
     }

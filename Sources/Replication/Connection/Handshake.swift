@@ -161,6 +161,7 @@ extension ReplicationEngine {
         volume.peerUUIDs = nil
         volume.peerUUIDFlags = []
         volume.considersResync = false
+        volume.owesGenerationToPeer = false
         volume.stateChangeReply = nil
         volume.isBitmapSent = false
         volume.isNewToConnection = false

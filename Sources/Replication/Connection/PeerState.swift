@@ -7,11 +7,13 @@ internal import EngineKit
 extension ReplicationEngine {
     func receiveState(_ peer: DeviceState, _ volume: Volume) -> PacketVerdict {
         let own = volume.state
+        volume.peerConn = peer.conn
         var realDisk = peer.disk  // 1
         if peer.disk == .negotiating {
             realDisk = volume.peerUUIDFlags.contains(.inconsistent) ? .inconsistent : .consistent
         }
         guard own.conn > .tearDown else { return .done }  // 2
+        if peer.conn >= .connected { payGenerationToPeer(volume) }
         if own.pdsk == .inconsistent || own.pdsk == .consistent, realDisk == .upToDate, own.conn > .connected,
             own.disk == .upToDate
         {  // 3
@@ -82,13 +84,13 @@ extension ReplicationEngine {
                 log(.error, volume, "Disk attach process on the peer node was aborted.")
                 realDisk = .diskless
                 concludeState(volume, peer, realDisk, connection: .connected)
-                // Without an answer the peer would negotiate for ever; from this it comes to the same end.
+                // The peer waits for this to judge by itself, and comes to the mirrored result.
                 sendUUIDs(volume)
                 sendState(volume, volume.state)
             } else if connection.peerWantsDryRun && !connection.once.tentative {
                 loseConnection(.protocolError)
             } else {
-                loseConnection(.disconnecting)
+                loseConnection(.disconnecting, isRefusal: true)
             }
             return
         }

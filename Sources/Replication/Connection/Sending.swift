@@ -92,7 +92,7 @@ extension ReplicationEngine {
         channel.lastProgress = now
         channel.sendTimeoutsLeft = max(1, connection.network?.koCount ?? 7)
         if channel.isLingering {
-            if channel.output.isEmpty { closeChannel(channel) }
+            if channel.output.isEmpty, !channel.lingersUntilPeerCloses { closeChannel(channel) }
             return
         }
         if channel === connection.data {

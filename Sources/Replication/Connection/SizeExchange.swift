@@ -94,7 +94,9 @@ extension ReplicationEngine {
         let size: UInt64 = [sizes.currentSectors, sizes.userSectors, sizes.diskSectors].first { $0 > 0 } ?? 0
         guard size > 0, size != volume.sizeSectors else { return .done }
         if volume.sizeSectors > 0, sizes.diskSectors == 0 {
-            log(.warning, volume, "Ignored diskless peer device size (peer:\(size) != me:\(volume.sizeSectors) sectors)!")
+            log(
+                .warning, volume,
+                "Ignored diskless peer device size (peer:\(size) != me:\(volume.sizeSectors) sectors)!")
             return .done
         }
         if size < volume.sizeSectors, volume.state.role == .primary {

@@ -24,6 +24,8 @@ final class SocketChannel {
     var address = ""
     /// Being closed: what waits is still sent, what comes is not heeded.
     var isLingering = false
+    /// While lingering: stays open when all is sent.
+    var lingersUntilPeerCloses = false
     /// The current packet cannot be dealt with yet.
     var isStalled = false
     /// The owner was given no room to receive into.

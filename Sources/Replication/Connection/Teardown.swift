@@ -9,7 +9,10 @@ internal import EngineKit
 
 extension ReplicationEngine {
     /// Drops the connection or the attempt; `reason` is the state that tells why.
-    func loseConnection(_ reason: ConnectionState) {
+    ///
+    /// - Parameter isRefusal: this node refuses what the peer must refuse too (split brain, unrelated data): the peer
+    ///   gets the time to find that out by itself.
+    func loseConnection(_ reason: ConnectionState, isRefusal: Bool = false) {
         switch connection.phase {
         case .off:
             return
@@ -22,7 +25,7 @@ extension ReplicationEngine {
         }
         let wasLive = connection.isLive
         changeAll(StateRequest(conn: reason), .hard)
-        dropSockets(isGraceful: reason == .tearDown || reason == .disconnecting)
+        dropSockets(isGraceful: reason == .tearDown || reason == .disconnecting, untilPeerCloses: isRefusal)
         connection.phase = .closing
         connection.phaseDeadline = nil
         connection.serial += 1
@@ -53,7 +56,7 @@ extension ReplicationEngine {
     }
 
     /// Closes all sockets; on a graceful end what waits on them is still sent.
-    private func dropSockets(isGraceful: Bool) {
+    private func dropSockets(isGraceful: Bool, untilPeerCloses: Bool) {
         if connection.establishment != nil {
             feed(.stop)
             connection.establishment = nil
@@ -63,7 +66,7 @@ extension ReplicationEngine {
         connection.meta = nil
         connection.sendCheckAt = nil
         for channel in channels {
-            if isGraceful { lingerThenClose(channel) } else { closeChannel(channel) }
+            if isGraceful { lingerThenClose(channel, untilPeerCloses: untilPeerCloses) } else { closeChannel(channel) }
         }
     }
 

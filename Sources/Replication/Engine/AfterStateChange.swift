@@ -81,6 +81,11 @@ extension ReplicationEngine {
         let reason = StateRules.newGeneration(
             from: old, to: new, bitmapUUID: disk.uuids.bitmap, faults: faults)
         guard reason != nil else { return }
+        if old.conn < .connected, new.role != .primary, new.peer == .primary {
+            // A Primary without a disk may yet refuse this data.
+            volume.owesGenerationToPeer = true
+            return
+        }
         if new.isSuspended {
             volume.owesNewCurrentUUID = true
             return
@@ -92,6 +97,21 @@ extension ReplicationEngine {
                 engine.changed()
                 engine.sendUUIDs(volume)
             }
+        }
+    }
+
+    /// A Primary without a disk has accepted this node's data: from its first write on this is another generation.
+    ///
+    /// Deviation: kernels begin it when they see the peer, who may refuse the connection and find a split brain later.
+    func payGenerationToPeer(_ volume: Volume) {
+        guard volume.owesGenerationToPeer else { return }
+        volume.owesGenerationToPeer = false
+        guard let disk = volume.usableDisk, disk.uuids.bitmap == 0, volume.state.disk == .upToDate,
+            volume.state.pdsk < .inconsistent, volume.state.peer == .primary,
+            !faults.contains(.forgetNewCurrentUUID)
+        else { return }
+        enqueue(.receiver) { engine in
+            engine.makeNewGeneration(volume, .receiver) { engine in engine.sendUUIDs(volume) }
         }
     }
 

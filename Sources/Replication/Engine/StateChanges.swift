@@ -135,8 +135,10 @@ extension ReplicationEngine {
         }
         let flags = StateRules.metadataFlags(disk.flags, after: new, isCrashedPrimary: disk.isCrashedPrimary)
         guard flags != disk.flags else { return }
+        if disk.flags.contains(.primaryIndicator), !flags.contains(.primaryIndicator) { disk.owesBitmap = true }
         disk.flags = flags
         disk.touch()
+        if disk.owesBitmap { payBitmap(volume, disk) }
     }
 
     /// The bits that hold I/O belong to the resource: what one volume's change set or cleared holds for all.

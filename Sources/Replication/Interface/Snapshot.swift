@@ -49,6 +49,8 @@ package struct VolumeSnapshot: Sendable {
     /// get-gi: current, bitmap, two of history; nil without a disk.
     package var uuids: [UInt64]?
     package var metadataFlags: MetadataFlags?
+    /// Was Primary and not connected before this attach: `degr-wfc-timeout` applies. Spec: drbd-disk-and-state 18.
+    package var wasDegraded = false
 }
 
 /// Facts for the progress bar. Spec: drbd-config-and-tools 15.

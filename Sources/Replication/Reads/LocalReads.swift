@@ -27,8 +27,7 @@ extension ReplicationEngine {
     private func isReadable(_ volume: Volume, _ disk: Disk, sector: UInt64, byteCount: Int) -> Bool {
         switch volume.state.disk {
         case .upToDate: true
-        case .inconsistent:
-            followsPeer(volume, disk) && !disk.bitmap.isAnySet(sector: sector, byteCount: byteCount)
+        case .inconsistent: !disk.isStale && !disk.bitmap.isAnySet(sector: sector, byteCount: byteCount)
         case .diskless, .attaching, .failed, .negotiating, .outdated, .unknown, .consistent: false
         }
     }

@@ -94,7 +94,9 @@ extension ReplicationEngine {
             break
         case .startingSyncT, .wfBitMapT:
             return .retry
-        case let conn where conn < .connected:
+        case let conn where conn <= .connected:
+            // The resync was given up here (a disk is gone) before the peer could know.
+            log(.info, volume, "unexpected cstate (\(conn)) in receive_sync_uuid")
             return .done
         default:
             return .violation("in state \(volume.state.conn), expected WFSyncUUID or Behind")

@@ -129,7 +129,8 @@ extension ReplicationEngine {
         }
         log(
             .info, volume,
-            "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set]).")
+            "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set])."
+        )
         guard !asSource else { return }
         // No block is overwritten before the disk says that it is Inconsistent.
         syncMetadata(volume) { engine in
@@ -210,6 +211,25 @@ extension ReplicationEngine {
 
     /// What a change of state means for a resync under way.
     func followResync(_ volume: Volume, from old: DeviceState, to new: DeviceState) {
+        considerRepair(volume, from: old, to: new)
+        if new.disk == .inconsistent, let disk = volume.disk {
+            let isLeftBehind = new.conn == .connected && new.pdsk == .upToDate && new.peer == .primary
+            if isLeftBehind { disk.isStale = true } else if new.conn == .syncTarget { disk.isStale = false }
+        }
+        if let disk = volume.disk, disk.owesInconsistent {
+            if new.disk <= .inconsistent || new.conn < .connected {
+                // Without the peer this is the best copy; the bit that is set will be synced from it again.
+                disk.owesInconsistent = false
+            } else if new.conn == .connected, new.pdsk == .upToDate {
+                enqueue(.worker) { engine in
+                    let state = volume.state
+                    if disk.owesInconsistent, volume.disk === disk, state.conn == .connected, state.pdsk == .upToDate {
+                        engine.change(volume, StateRequest(disk: .inconsistent), .hard)
+                    }
+                    return .done
+                }
+            }
+        }
         guard old.conn != new.conn else { return }
         func isPaused(_ conn: ConnectionState) -> Bool { conn == .pausedSyncS || conn == .pausedSyncT }
         if let resync = volume.resync {

@@ -119,7 +119,8 @@ extension ReplicationEngine {
     /// The target says that it is done.
     func finishResyncIfClean(_ volume: Volume) {
         guard let resync = volume.resync, resync.part == .source, !resync.isFinishing else { return }
-        guard volume.leftBits(resync) == 0 else { return }
+        // Bits that this disk's own write errors left are no reason for the target to wait.
+        guard volume.leftBits(resync) == 0 || volume.disk?.owesInconsistent == true else { return }
         endResyncAsSource(volume, withFailures: resync.failedBits > 0)
     }
 
@@ -150,7 +151,9 @@ extension ReplicationEngine {
     /// Both sides have all data again: the fence may be taken down. Spec: drbd-disk-and-state 16.
     private func unfenceIfEqual() {
         let isFencing = volumes.contains { ($0.disk?.options.fencing ?? .dontCare) != .dontCare }
-        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else { return }
+        guard isFencing, volumes.allSatisfy({ $0.state.disk == .upToDate && $0.state.pdsk == .upToDate }) else {
+            return
+        }
         runHandler("unfence-peer", nil) { _, _ in }
     }
 }

@@ -10,7 +10,8 @@ extension ReplicationEngine {
             !resync.isFinishing
         else { return }
         let limits = ResyncRequestFormer.Limits(
-            byteCountMax: min(connection.dialect.requestByteCountMax, max(4096, volume.peerRequestByteCountMax & ~4095)),
+            byteCountMax: min(
+                connection.dialect.requestByteCountMax, max(4096, volume.peerRequestByteCountMax & ~4095)),
             discardGranularity: disk.options.resyncDiscardGranularity)
         while resync.budget > 0, resync.outstandingBlocks < resyncWindowBlocks {
             guard let bit = resync.former.candidate(in: disk.bitmap) else { return endOfBitmap(volume, resync) }
@@ -53,7 +54,10 @@ extension ReplicationEngine {
     }
 
     func unlockExtent(_ volume: Volume, sector: UInt64) {
-        if volume.resyncExtents.unlock(ResyncExtents.extent(ofSector: sector)) {
+        let extent = ResyncExtents.extent(ofSector: sector)
+        // A disk error or the end of the resync may have let go of all of them.
+        guard volume.resyncExtents.isHeld(extent) else { return }
+        if volume.resyncExtents.unlock(extent) {
             volume.shouldRetryExtents = true
             changed()
         }
@@ -220,6 +224,8 @@ extension ReplicationEngine {
     private func endResyncAsTarget(_ volume: Volume, _ resync: Resync, _ disk: Disk) {
         let hasFailures = resync.failedBits > 0
         logEnd(volume, resync)
+        // A peer that does not end the resync says so by its next P_STATE.
+        volume.peerConn = .connected
         if !hasFailures, let peer = volume.peerUUIDs {
             disk.uuids.finishResyncAsTarget(peer: peer, isPrimary: volume.state.role == .primary)
             volume.peerUUIDs = disk.uuids

@@ -45,7 +45,8 @@ extension ReplicationEngine {
             resync.verifyPosition < resync.verifyEnd
         {
             let sector = resync.verifyPosition
-            guard volume.resyncExtents.lock(ResyncExtents.extent(ofSector: sector), against: disk.activityLog) == .locked
+            guard
+                volume.resyncExtents.lock(ResyncExtents.extent(ofSector: sector), against: disk.activityLog) == .locked
             else {
                 volume.shouldRetryExtents = true
                 return
@@ -125,7 +126,8 @@ extension ReplicationEngine {
         {
             return .violation(text)
         }
-        guard volume.usableDisk != nil, volume.state.disk == .upToDate, connection.network?.verifyAlgorithm != nil else {
+        guard volume.usableDisk != nil, volume.state.disk == .upToDate, connection.network?.verifyAlgorithm != nil
+        else {
             sendAck(
                 .negativeResyncDataReply, volume, sector: request.sector, blockID: request.blockID,
                 byteCount: Int(request.size))

@@ -34,7 +34,7 @@ extension StateRules {
         }
         if new.conn > .connected && (new.disk <= .failed || new.pdsk <= .failed) {  // 3
             warnings.append(new.conn.isVerify ? .verifyAborted : .resyncAborted)
-            keepTargetOld(&new)
+            keepLaggardsApart(&new)
             new.conn = .connected
         }
         if new.conn < .connected && new.disk == .negotiating {  // 4
@@ -63,17 +63,17 @@ extension StateRules {
         if new.pdsk > .unknown || new.pdsk < .inconsistent { new.pdsk = .unknown }
     }
 
-    /// Before rule 3 ends a resync: what was to be overwritten is not the present data and must not be taken for it.
+    /// A target that did not get the source's data must not be taken for up to date by rule 5.
     ///
-    /// Deviation: in kernels a target that has not begun (WFBitMapT, WFSyncUUID, Behind) is only Outdated, and rule 5
-    /// makes it UpToDate when its source loses its disk: the source, if Primary, goes on with old data.
-    private static func keepTargetOld(_ new: inout DeviceState) {
+    /// Deviation: kernels turn the Outdated target of a resync that is aborted before it began into UpToDate.
+    private static func keepLaggardsApart(_ new: inout DeviceState) {
         switch new.conn {
-        case .startingSyncT, .wfBitMapT, .wfSyncUUID, .syncTarget, .pausedSyncT, .behind:
+        case .wfBitMapT, .wfSyncUUID, .syncTarget, .pausedSyncT, .behind:
             if new.disk > .inconsistent { new.disk = .inconsistent }
-        case .startingSyncS, .wfBitMapS, .syncSource, .pausedSyncS, .ahead:
+        case .wfBitMapS, .syncSource, .pausedSyncS, .ahead:
             if new.pdsk > .inconsistent { new.pdsk = .inconsistent }
-        default:
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure, .protocolError,
+            .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS, .startingSyncT, .verifyS, .verifyT:
             break
         }
     }

@@ -33,7 +33,7 @@ extension ReplicationEngine {
             progress: volume.resync.flatMap { progress(volume, $0, now: now) },
             uuids: disk.map {
                 [$0.uuids.current, $0.uuids.bitmap, $0.uuids.history0, $0.uuids.history1]
-            }, metadataFlags: disk?.flags)
+            }, metadataFlags: disk?.flags, wasDegraded: disk?.wasDegraded ?? false)
     }
 
     private func progress(_ volume: Volume, _ resync: Resync, now: Instant) -> SyncProgress? {

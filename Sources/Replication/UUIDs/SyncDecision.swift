@@ -98,8 +98,9 @@ private struct SyncDecisionSteps {
 
     mutating func conclude(_ comparison: UUIDComparison) -> SyncDecision.Conclusion {
         tellComparison(comparison)
-        if let refusal = refuseUnrelated(comparison.result) { return refusal }
-        if let refusal = refuseLossOfNewerWrites(comparison) { return refusal }
+        if let refusal = refuseUnrelated(comparison.result) ?? refuseWorseButNewer(comparison.result) {
+            return refusal
+        }
         var result = preferConsistentDisk(comparison.result)
         if result == .splitBrain || result == .splitBrainWithoutAncestor {
             handlers.append(.initialSplitBrain)
@@ -149,36 +150,31 @@ private struct SyncDecisionSteps {
         }
     }
 
-    /// Before step 2: a disk that became Inconsistent by errors (`pass_on`) on a Primary that was alone is the only copy
-    /// of what was written since, and its generation says so. It cannot be the source, and must not be overwritten by
-    /// the older copy either, unless it was connected with discard-my-data.
+    /// A disk that became Inconsistent by its own errors (`on-io-error pass_on`) may hold the newer data.
     ///
-    /// Deviation: kernels sync from the older copy; acknowledged writes are gone without a word.
-    private mutating func refuseLossOfNewerWrites(_ comparison: UUIDComparison) -> SyncDecision.Conclusion? {
-        let isOwn: Bool
-        switch (own.disk, peer.disk) {
-        case (.inconsistent, let other) where other > .inconsistent: isOwn = true
-        case (let disk, .inconsistent) where disk > .inconsistent: isOwn = false
-        default: return nil
+    /// Deviation: kernels overwrite it with the older data of the better disk (step 2), acknowledged writes included.
+    private mutating func refuseWorseButNewer(_ result: Result) -> SyncDecision.Conclusion? {
+        let ownIsNewer = result == .sourceBitmap || result == .sourceFull
+        let peerIsNewer = result == .targetBitmap || result == .targetFull
+        if own.disk == .inconsistent, peer.disk > .inconsistent, ownIsNewer, !own.flags.contains(.discardMyData) {
+            tell(
+                .error,
+                "This disk is Inconsistent but has data that the peer lacks: connect with --discard-my-data to give "
+                    + "it up, or make it UpToDate with primary --force")
+            return .refuse
         }
-        // With equal generations (rules 34 to 41) the other disk has everything too.
-        let isNewer =
-            switch comparison.rule {
-            case 70, 71, 80: isOwn
-            case 50, 51, 60: !isOwn
-            case 90, 100: comparison.result != .unrelated
-            default: false
-            }
-        guard isNewer, !(isOwn ? own : peer).flags.contains(.discardMyData) else { return nil }
-        tell(
-            .error,
-            "The \(isOwn ? "own" : "peer's") disk is Inconsistent because of errors, but holds writes that the other one "
-                + "lacks; dropping connection! Connect it with --discard-my-data to give them up")
-        return .refuse
+        if peer.disk == .inconsistent, own.disk > .inconsistent, peerIsNewer, !peer.flags.contains(.discardMyData) {
+            tell(.error, "The peer's disk is Inconsistent but has data that this one lacks")
+            return .refuse
+        }
+        return nil
     }
 
     /// Step 2.
+    ///
+    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator.
     private mutating func preferConsistentDisk(_ result: Result) -> Result {
+        if result == .splitBrain || result == .splitBrainWithoutAncestor { return result }
         let isSource: Bool
         if own.disk == .inconsistent && peer.disk > .inconsistent {
             isSource = false

@@ -200,7 +200,8 @@ extension ReplicationEngine {
         guard attach.readsPending == 0 else { return }
         guard attach.errno == 0 else {
             return abort(
-                attach, AttachFailure(number: .metadataIOError, info: "reading the bitmap failed, errno \(attach.errno)"))
+                attach,
+                AttachFailure(number: .metadataIOError, info: "reading the bitmap failed, errno \(attach.errno)"))
         }
         readActivityLog(attach, disk)
     }

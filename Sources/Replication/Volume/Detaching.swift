@@ -119,7 +119,9 @@ extension ReplicationEngine {
             volume.exposedUUID = peer.current
         }
         volume.resyncExtents = ResyncExtents(faults: faults)
-        if volume.state.conn < .connected { volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0 }
+        if volume.state.conn < .connected {
+            volume.sizeSectors = volume.state.role == .primary ? volume.sizeSectors : 0
+        }
         actions.append(.releaseBackingDevices(volume.number))
         changed()
     }

@@ -42,12 +42,22 @@ final class Disk {
     var rewritesUnderWay = 0
     /// The transaction of the activity log under way.
     var isTransactionUnderWay = false
+    /// Inconsistent while the peer writes on and mirrors nothing here: clear bits say nothing until the bitmaps were
+    /// exchanged.
+    var isStale = false
+    /// A write failed under pass_on while the peer synced from this disk: when the peer is UpToDate, this one is not.
+    var owesInconsistent = false
+    /// The handler was run for errors without an UpToDate peer.
+    var hasToldOfErrors = false
+    /// The flag PRIMARY_IND is over, but stays on disk until the bits that the activity log stood for are there.
+    var owesBitmap = false
     /// A read or write of data failed; the bitmap is not to be trusted if it cannot be written any more.
     var hadIOError = false
     /// Detached by force: what still comes from the devices is not heeded.
     var isAbandoned = false
-    /// Data writes that were completed, and how many of them a flush that succeeded has covered.
-    var completedWrites: UInt64 = 0
+    /// Data writes that were completed, and how many of them a flush that succeeded has covered. Starts with one: what
+    /// an earlier attach wrote may be in the cache still.
+    var completedWrites: UInt64 = 1
     var flushedWrites: UInt64 = 0
     /// Completed data may still be lost with the power.
     var hasUnflushedData: Bool { completedWrites > flushedWrites }
@@ -82,6 +92,7 @@ final class Disk {
         block.history0 = uuids.history0
         block.history1 = uuids.history1
         block.flags = flags.subtracting(.activityLogClean)
+        if owesBitmap { block.flags.insert(.primaryIndicator) }
         block.hasUncleanMagic = true
         return block
     }

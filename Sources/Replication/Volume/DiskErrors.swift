@@ -17,15 +17,29 @@ extension ReplicationEngine {
         if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
         switch disk.options.onIOError {
         case .passOn where failure != .flush:
-            if volume.state.disk > .inconsistent {
-                disk.isInconsistentAlone = volume.state.conn < .connected
-                change(volume, StateRequest(disk: .inconsistent), .hard)
-            }
+            passOn(volume, disk, failure)
         case .passOn, .detach:
             failDisk(volume, "Local IO failed. Detaching...")
         case .callLocalIOError:
             failDisk(volume, "Local IO failed. Detaching...", callsHandler: true)
         }
+    }
+
+    /// `on-io-error pass_on`: with the peer's good copy at hand this one becomes Inconsistent.
+    ///
+    /// Deviation: without one, kernels make it Inconsistent too, and later overwrite it with the peer's older data,
+    /// writes that were acknowledged in between included. Here it stays UpToDate: the application is told of the error,
+    /// the block counts as out of sync, the handler runs.
+    private func passOn(_ volume: Volume, _ disk: Disk, _ failure: DataFailure) {
+        if volume.state.pdsk == .upToDate {
+            if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
+            return
+        }
+        // The target of a resync has the block that this source could not write: it will be asked for it then.
+        if failure == .write, volume.state.conn > .connected { disk.owesInconsistent = true }
+        guard volume.state.role == .primary, volume.state.disk == .upToDate, !disk.hasToldOfErrors else { return }
+        disk.hasToldOfErrors = true
+        enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }
     }
 
     /// An operation on metadata failed: the disk is of no use any more.

@@ -45,6 +45,10 @@ final class Volume {
     var peerUUIDFlags: UUIDSet.Flags = []
     /// Set bits of the own bitmap when P_UUIDS was last sent. Spec: drbd-disk-and-state 7.4.
     var announcedChangedBits: UInt64 = 0
+    /// Connection state that the peer told last.
+    var peerConn = ConnectionState.standAlone
+    /// How long the last wait for another resync after errors was.
+    var repairDelay: Duration?
     /// Usable sectors of the peer's disk; 0: unknown or none.
     var peerDiskSectors: UInt64 = 0
     /// Largest request in bytes that the peer takes.
@@ -63,6 +67,8 @@ final class Volume {
     var considersResync = false
     /// A new current UUID is due when I/O is resumed. Spec: drbd-disk-and-state 7.3.
     var owesNewCurrentUUID = false
+    /// A new generation is due when the diskless Primary that just connected goes on.
+    var owesGenerationToPeer = false
     /// The mutex of two-step changes is taken (drbd-wire 8.4).
     var isChangingState = false
     /// The answer to the two-step request under way.

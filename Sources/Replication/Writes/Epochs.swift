@@ -99,7 +99,8 @@ extension ReplicationEngine {
         guard count == first.writeCount || count == first.writeCount + first.removedCount else {
             log(
                 .error,
-                "BAD! BarrierAck #\(ack.number) received with n_writes=\(count), expected n_writes=\(first.writeCount)!")
+                "BAD! BarrierAck #\(ack.number) received with n_writes=\(count), expected n_writes=\(first.writeCount)!"
+            )
             return false
         }
         if connection.wireProtocol == .c, first.unansweredCount > 0 {

@@ -38,7 +38,8 @@ extension ReplicationEngine {
         let volume = requests[index].volume
         let disk = volume.usableDisk
         let isMirrored = isMirrored(volume)
-        if disk == nil && !isMirrored {
+        // What only an Inconsistent copy gets would be overwritten one day. Spec: drbd-wire 12.4.
+        guard volume.state.disk == .upToDate || (isMirrored && volume.state.pdsk == .upToDate) else {
             log(
                 .error, volume,
                 "IO ERROR: neither local nor remote data, sector \(requests[index].sector)+"
@@ -207,11 +208,19 @@ extension ReplicationEngine {
     private func answerWrite(_ index: Int) {
         let volume = requests[index].volume
         requests[index].flags.insert(.answered)
-        let isGood = !requests[index].flags.isDisjoint(with: [.localOK, .peerOK])
+        let isGood = isStored(index, volume)
         // What the peer may depend on is in another epoch from now on.
         if requests[index].flags.contains(.wasSent), requests[index].epoch == log.currentNumber { closeEpoch() }
         leaveIntervals(index, volume)
         answerPart(ofMaster: requests[index].master, errno: isGood ? 0 : Errno.io)
+    }
+
+    /// Whether the write is in a copy that counts: an UpToDate one, or the only one there is. What only the target of a
+    /// resync has will be overwritten by the source's data.
+    private func isStored(_ index: Int, _ volume: Volume) -> Bool {
+        let flags = requests[index].flags
+        if flags.contains(.localOK), volume.state.disk == .upToDate { return true }
+        return flags.contains(.peerOK) && volume.state.pdsk == .upToDate
     }
 
     /// Frees a write that is answered and left the transfer log.

@@ -25,6 +25,10 @@ struct IncomingWrite {
 extension ReplicationEngine {
     func receiveWrite(_ write: IncomingWrite) -> PacketVerdict {
         let volume = write.volume
+        if volume.owesGenerationToPeer {
+            payGenerationToPeer(volume)
+            return .retry
+        }
         let limit = write.kind == .write ? connection.dialect.requestByteCountMax : 128 << 20
         if let text = rangeDefect(volume, write.header.sector, write.byteCount, limit: limit) {
             return .violation(text)

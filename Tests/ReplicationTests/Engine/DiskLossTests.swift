@@ -88,17 +88,32 @@ struct DiskLossTests {
         #expect(answer.errno == 0 && answer.bytes.allSatisfy { $0 == 9 })
     }
 
-    @Test("pass_on keeps the disk as Inconsistent")
-    func passOn() {
+    @Test("pass_on tells the application, and keeps the only good copy")
+    func passOnAlone() {
         let pair = EnginePair()
         pair.a.diskOptions.onIOError = .passOn
         pair.a.bringUp(connects: false)
         pair.a.promote(force: true)
         pair.a.disk.badSectors = 80..<88
         #expect(pair.a.write(sector: 80, fill: 1) == 5)
-        #expect(pair.a.state.disk == .inconsistent)
+        #expect(pair.a.state.disk == .upToDate)
         #expect(pair.run { pair.a.handlers.contains("pri-on-incon-degr") })
         #expect(pair.a.write(sector: 800, fill: 1) == 0)
+    }
+
+    @Test("pass_on beside an UpToDate peer makes the disk Inconsistent, a resync repairs it by itself")
+    func passOnConnected() {
+        let pair = EnginePair()
+        pair.a.diskOptions.onIOError = .passOn
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.disk.badSectors = 80..<88
+        #expect(pair.a.write(sector: 80, fill: 1) == 0)
+        #expect(pair.a.state.disk == .inconsistent)
+        #expect(pair.a.write(sector: 800, fill: 1) == 0)
+        pair.a.disk.badSectors = nil
+        #expect(pair.run(limit: .seconds(100)) { pair.a.state.disk == .upToDate && pair.areConnected })
+        #expect(pair.areDisksEqual)
     }
 
     @Test("call-local-io-error runs the handler")
