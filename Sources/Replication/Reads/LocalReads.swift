@@ -23,11 +23,17 @@ extension ReplicationEngine {
         }
     }
 
-    /// Whether the own copy of the range is good.
+    /// Whether the own copy of the range is good. Of an Inconsistent disk that is what the bitmap calls good, while a
+    /// resync runs: only then does the peer mirror its writes here.
+    ///
+    /// Deviation: kernels go by the bitmap in any state. A Primary whose disk failed under `pass_on`, or whose source is
+    /// gone, then reads data that the other Primary has overwritten since.
     private func isReadable(_ volume: Volume, _ disk: Disk, sector: UInt64, byteCount: Int) -> Bool {
         switch volume.state.disk {
         case .upToDate: true
-        case .inconsistent: !disk.isStale && !disk.bitmap.isAnySet(sector: sector, byteCount: byteCount)
+        case .inconsistent:
+            (volume.state.conn == .syncTarget || volume.state.conn == .pausedSyncT)
+                && !disk.bitmap.isAnySet(sector: sector, byteCount: byteCount)
         case .diskless, .attaching, .failed, .negotiating, .outdated, .unknown, .consistent: false
         }
     }

@@ -39,9 +39,6 @@ final class Disk {
     var rewritesUnderWay = 0
     /// The transaction of the activity log under way.
     var isTransactionUnderWay = false
-    /// Inconsistent while the peer writes on and mirrors nothing here: clear bits say nothing until the bitmaps were
-    /// exchanged.
-    var isStale = false
     /// A write failed under pass_on while the peer synced from this disk: when the peer is UpToDate, this one is not.
     var owesInconsistent = false
     /// The handler was run for errors without an UpToDate peer.
