@@ -46,15 +46,20 @@ var targets: [Target] = [
     library("DRBDLayout", ["LayoutKit"]),
     library("NBDLayout", ["LayoutKit"]),
     library("FUSELayout", ["LayoutKit"]),
+    library("OCFS2Layout", ["LayoutKit"]),
+    library("JournalLayout", ["LayoutKit"]),
 
     // Engines
     library("EngineKit"),
     library("Replication", ["EngineKit", "LayoutKit", "DRBDLayout"]),
     library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
-    library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout"]),
+    library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout", "FileSystem"]),
+    library("Journal", ["EngineKit", "LayoutKit", "JournalLayout"]),
+    library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
 
     // Configuration and offline tools
     library("Configuration"),
+    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
 
@@ -75,6 +80,9 @@ var targets: [Target] = [
         "YokeCommands",
         ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
 
+    // A host in memory: executor, clock, disks. For tests and simulators.
+    library("EngineSimulation", ["EngineKit"]),
+
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
 ]
@@ -92,7 +100,18 @@ let testTargets: [Target] = [
     tests("DRBDLayoutTests", ["DRBDLayout", "LayoutKit"]),
     tests("NBDLayoutTests", ["NBDLayout", "LayoutKit"]),
     tests("FUSELayoutTests", ["FUSELayout", "LayoutKit"]),
+    tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
+    tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
     tests("EngineKitTests", ["EngineKit"]),
+    tests("EngineSimulationTests", ["EngineSimulation", "EngineKit"]),
+    tests("JournalTests", ["Journal", "JournalLayout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests(
+        "FileSystemTests",
+        [
+            "FileSystem", "Journal", "JournalLayout", "OCFS2Layout", "VolumeTools", "EngineSimulation", "EngineKit",
+            "LayoutKit",
+        ]),
+    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "JournalLayout", "LayoutKit", "EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
     tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit", "LinuxReactor"]),
