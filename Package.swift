@@ -48,6 +48,7 @@ var targets: [Target] = [
     library("FUSELayout", ["LayoutKit"]),
     library("OCFS2Layout", ["LayoutKit"]),
     library("JournalLayout", ["LayoutKit"]),
+    library("O2Layout", ["LayoutKit"]),
 
     // Engines
     library("EngineKit"),
@@ -55,6 +56,7 @@ var targets: [Target] = [
     library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
     library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout", "FileSystem"]),
     library("Journal", ["EngineKit", "LayoutKit", "JournalLayout"]),
+    library("LockManager", ["EngineKit", "LayoutKit", "O2Layout"]),
     library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
 
     // Configuration and offline tools
@@ -102,6 +104,8 @@ let testTargets: [Target] = [
     tests("FUSELayoutTests", ["FUSELayout", "LayoutKit"]),
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
+    tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
+    tests("LockManagerTests", ["LockManager", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests("EngineKitTests", ["EngineKit"]),
     tests("EngineSimulationTests", ["EngineSimulation", "EngineKit"]),
     tests("JournalTests", ["Journal", "JournalLayout", "EngineSimulation", "EngineKit", "LayoutKit"]),
