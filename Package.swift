@@ -84,6 +84,7 @@ var targets: [Target] = [
 
     // A host in memory: executor, clock, disks. For tests and simulators.
     library("EngineSimulation", ["EngineKit"]),
+    library("LockSimulation", ["EngineSimulation", "EngineKit", "LockManager", "O2Layout"]),
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
@@ -105,7 +106,9 @@ let testTargets: [Target] = [
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
     tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
-    tests("LockManagerTests", ["LockManager", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests(
+        "LockManagerTests",
+        ["LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests("EngineKitTests", ["EngineKit"]),
     tests("EngineSimulationTests", ["EngineSimulation", "EngineKit"]),
     tests("JournalTests", ["Journal", "JournalLayout", "EngineSimulation", "EngineKit", "LayoutKit"]),
