@@ -95,6 +95,8 @@ let executables: [Target] = [
         name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
+        name: "yoke-cluster-sim", dependencies: ["LockSimulation", argumentParser], swiftSettings: swiftSettings),
+    .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
 ]
 

@@ -12,13 +12,15 @@ package struct LockHistory {
         package var messages = 0
     }
 
-    package static func run(seed: UInt64) -> Outcome {
+    /// - Parameter trace: gets one line for each message and incident.
+    package static func run(seed: UInt64, trace: ((String) -> Void)? = nil) -> Outcome {
         let random = SeededRandom(seed: seed &* 0x9e37_79b9_7f4a_7c15)
         let nodeCount = UInt8(2 + random.next(below: 4))
         let cluster = SimulatedCluster(seed: seed, nodeCount: nodeCount)
         cluster.latencyMax = .microseconds(Int64(100 + random.next(below: 5000)))
         cluster.detectionMax = .milliseconds(Int64(100 + random.next(below: 4000)))
         let workload = LockWorkload(cluster: cluster, nameCount: Int(1 + random.next(below: 6)))
+        cluster.trace = trace
         var outcome = Outcome(seed: seed)
         let environment = cluster.environment
 

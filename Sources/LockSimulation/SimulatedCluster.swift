@@ -17,6 +17,8 @@ package final class SimulatedCluster {
     /// Longest time until a death is known.
     package var detectionMax = Duration.seconds(4)
     package private(set) var messageCount = 0
+    /// Gets one line for each message and incident.
+    package var trace: ((String) -> Void)?
 
     private var lastArrival: [Link: Instant] = [:]
 
@@ -47,10 +49,12 @@ package final class SimulatedCluster {
     package func kill(_ node: NodeNumber) {
         guard let victim = hosts[node], !victim.isDead else { return }
         victim.isDead = true
+        note("node \(node) dies")
         for other in hosts.values.sorted(by: { $0.node < $1.node }) where !other.isDead {
             let delay = environment.random.next(below: detectionMax.nanosecondsClamped)
             environment.call(at: environment.now + .nanoseconds(Int64(delay))) { [self] in
                 guard !other.isDead else { return }
+                note("node \(other.node) learns that \(node) is dead")
                 other.failRequests(to: node)
                 other.domain.nodeDown(node)
                 onDeathKnown(node, other.node)
@@ -60,6 +64,12 @@ package final class SimulatedCluster {
 
     /// Called when a host has learnt of a death.
     package var onDeathKnown: (_ dead: NodeNumber, _ by: NodeNumber) -> Void = { _, _ in }
+
+    func note(_ text: @autoclosure () -> String) {
+        guard let trace else { return }
+        let microseconds = environment.now.nanoseconds / 1000
+        trace("\(microseconds / 1_000_000).\(String(1_000_000 + microseconds % 1_000_000).dropFirst()) \(text())")
+    }
 
     /// Delivers after a delay, behind everything that went the same way before.
     func deliver(from: NodeNumber, to: NodeNumber, _ body: @escaping () -> Void) {
@@ -107,11 +117,25 @@ package final class SimulatedHost: ClusterMessenger {
                 !isDead || cluster.environment.random.next(below: 2) == 0
             else { return }
             let status = payload.withUnsafeBytes { target.domain.handle(type, from: node, payload: $0) }
+            cluster.note(
+                "\(node)>\(peer) \(type) \(Self.name(type, payload)) -> \(status.map { "\($0)" } ?? "no handler")")
             cluster.deliver(from: peer, to: node) { [self] in
                 guard !isDead, let waiting = pending.removeValue(forKey: request) else { return }
                 waiting.completion(status.map { .status($0) } ?? .noHandler)
             }
         }
+    }
+
+    /// The resource that a message is about.
+    private static func name(_ type: LockMessageType, _ payload: [UInt8]) -> String {
+        let offset: Int
+        switch type {
+        case .masterRequest, .assertMaster, .dereference, .dereferenceDone, .migrateRequest, .masterRequery: offset = 8
+        case .createLock, .convertLock, .proxyAST, .unlockLock, .migrateResource: offset = 16
+        default: return payload.prefix(4).map { "\($0)" }.joined(separator: ".")
+        }
+        let head = payload.prefix(16).map { String($0, radix: 16) }.joined(separator: ".")
+        return String(decoding: payload[offset..<offset + 32].prefix { $0 != 0 }, as: UTF8.self) + " " + head
     }
 
     /// The connection to a dead host is over.
