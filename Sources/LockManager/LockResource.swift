@@ -101,6 +101,13 @@ final class LockResource {
         lock.list = nil
     }
 
+    /// A lowering on the list of conversions was granted by a master that died before it could say so: it waits for
+    /// nobody, and others for it. Spec: o2dlm 13.4 step 4.
+    func putLoweringsFirst() {
+        func isLowering(_ lock: Lock) -> Bool { lock.convertMode.map { lock.mode > $0 } ?? false }
+        converting = converting.filter(isLowering) + converting.filter { !isLowering($0) }
+    }
+
     func removeAll(where isGone: (Lock) -> Bool) -> Bool {
         let gone = allLocks.filter(isGone)
         for lock in gone { remove(lock) }

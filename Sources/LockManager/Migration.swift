@@ -125,12 +125,8 @@ extension LockDomain {
             lock.convertMode = record.convertMode
             lock.valueFlags = record.flags
             resource.move(lock, to: record.list)
-            if let convertMode = record.convertMode, mode > convertMode {
-                // A lowering whose grant was lost waits for nobody.
-                resource.converting.removeAll { $0 === lock }
-                resource.converting.insert(lock, at: 0)
-            }
         }
+        resource.putLoweringsFirst()
     }
 
     func takeValue(_ message: MigratedResource, _ resource: LockResource) {

@@ -117,6 +117,7 @@ extension LockDomain {
         guard !resource.isDroppingReference else { return drop(resource) }
         resource.isRecovering = true
         for lock in resource.allLocks where lock.node == node { settle(lock, resource) }
+        resource.putLoweringsFirst()
         // What this copy remembers from earlier counts no more than what its locks vouch for.
         resource.value = transmittedValue(resource.allLocks)
     }

@@ -64,7 +64,10 @@ package struct LockHistory {
         let hasEnded = environment.run(limit: .seconds(120)) {
             workload.runningUsers == 0 || areAllDead(cluster, workload)
         }
-        if !hasEnded { outcome.violations.append("users are stuck") }
+        if !hasEnded {
+            outcome.violations.append("users are stuck")
+            for node in cluster.live { cluster.hosts[node]?.domain.listing().forEach { trace?("node \(node): \($0)") } }
+        }
         // One after the other leaves; what it masters goes to the others.
         for node in cluster.live {
             guard let host = cluster.hosts[node], host.domain.phase == .joined else { continue }
