@@ -86,16 +86,13 @@ extension LockDomain {
     }
 
     private func cleanUpRecoveryLock(_ resource: LockResource, _ dead: NodeNumber) {
+        guard resource.owner != dead else {
+            // Whoever wants it masters it anew: no recovery could wait for itself.
+            _ = resource.removeAll { _ in true }
+            return drop(resource)
+        }
         _ = resource.removeAll { $0.node == dead }
         resource.references.remove(dead)
-        if resource.owner == dead {
-            if resource.hasLocks || resource.userCount > 0 {
-                resource.isRecovering = true
-                for lock in resource.allLocks { settle(lock, resource) }
-            } else {
-                drop(resource)
-            }
-        }
         enqueue(resource)
         resource.changed.notify()
     }
@@ -116,10 +113,30 @@ extension LockDomain {
     private func loseMaster(_ resource: LockResource) {
         guard !resource.isDroppingReference else { return drop(resource) }
         resource.isRecovering = true
-        for lock in resource.allLocks where lock.node == node { settle(lock, resource) }
-        resource.putLoweringsFirst()
+        for lock in resource.allLocks where lock.node == node {
+            if let convertMode = lock.convertMode, convertMode < lock.mode {
+                finishLowering(lock, to: convertMode, resource)
+            } else {
+                settle(lock, resource)
+            }
+        }
         // What this copy remembers from earlier counts no more than what its locks vouch for.
         resource.value = transmittedValue(resource.allLocks)
+    }
+
+    /// The dead master may have lowered it and let others in, whose writes are newer than what this lock knows: it counts
+    /// as lowered, which its user can bear, since it has stopped using the higher mode.
+    ///
+    /// Deviation: kernels go back to the higher mode when the status is missing, and transmit it as converting when only
+    /// the grant is missing; a value block that others have replaced meanwhile can then come back.
+    private func finishLowering(_ lock: Lock, to mode: LockMode, _ resource: LockResource) {
+        lock.mode = mode
+        lock.convertMode = nil
+        lock.valueFlags = []
+        lock.outstanding = nil
+        if mode == .null { lock.value = .zero }
+        resource.move(lock, to: .granted)
+        tellGranted(lock, getsValue: false)
     }
 
     /// A request without an answer ends as if the dead master had not got it, or, when it gave something up, as if it had.

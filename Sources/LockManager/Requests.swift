@@ -39,7 +39,7 @@ extension LockDomain {
             guard own.list == .converting || own.list == .blocked, own.outstanding == nil else {
                 return lock.lock == nil
             }
-            guard let owner = resource.owner else { continue }
+            guard let owner = resource.owner else { return false }
             if owner == node {
                 cancelHere(own, resource)
                 lock.wake(false)
@@ -112,7 +112,9 @@ extension LockDomain {
         let isRecovery = flags.contains(.recovery)
         while true {
             await settled(resource, isRecovery: isRecovery)
-            guard let owner = resource.owner else { continue }
+            guard resources[resource.name] === resource, let owner = resource.owner else {
+                throw .refused(.recovering)
+            }
             guard isFullyJoined else { throw .leaving }
             let status: LockStatus
             if owner == node {
@@ -174,7 +176,7 @@ extension LockDomain {
         guard let own = lock.lock, let resource = lock.resource else { return }
         while true {
             await settled(resource)
-            guard let owner = resource.owner else { continue }
+            guard let owner = resource.owner else { throw .leaving }
             if own.list == .granted, own.mode == mode {
                 lock.isGrantAhead = false
                 lock.mode = mode
@@ -255,7 +257,7 @@ extension LockDomain {
     private func unlock(_ own: Lock, _ lock: DomainLock, _ resource: LockResource) async {
         while own.list != nil {
             await settled(resource)
-            guard let owner = resource.owner else { continue }
+            guard let owner = resource.owner else { return resource.remove(own) }
             let putsValue = lock.usesValue && own.mode == .exclusive
             if putsValue { own.value = lock.value }
             if owner == node {
@@ -290,6 +292,7 @@ extension LockDomain {
     /// Waits until the resource takes requests.
     private func settled(_ resource: LockResource, isRecovery: Bool = false) async {
         while resource.isInProgress || resource.isMigrating
+            || (resource.owner == nil && resources[resource.name] === resource)
             || (!isRecovery && (resource.isRecovering || resource.awaitsRecovery))
             || (isRecovery && resource.isRecovering)
         {

@@ -112,6 +112,7 @@ package final class LockWorkload {
         let counter = counters[lock.name] ?? 0
         let seen = Self.counter(lock.value)
         if seen != 0, seen != counter {
+            cluster.note("node \(host.node) sees \(seen) instead of \(counter) in \(lock.name)")
             violations.append(
                 Violation(what: "node \(host.node) sees \(seen) in \(lock.name), written was \(counter)"))
         }

@@ -65,7 +65,7 @@ package final class SimulatedCluster {
     /// Called when a host has learnt of a death.
     package var onDeathKnown: (_ dead: NodeNumber, _ by: NodeNumber) -> Void = { _, _ in }
 
-    func note(_ text: @autoclosure () -> String) {
+    package func note(_ text: @autoclosure () -> String) {
         guard let trace else { return }
         let microseconds = environment.now.nanoseconds / 1000
         trace("\(microseconds / 1_000_000).\(String(1_000_000 + microseconds % 1_000_000).dropFirst()) \(text())")
