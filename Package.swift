@@ -57,6 +57,8 @@ var targets: [Target] = [
     library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout", "FileSystem"]),
     library("Journal", ["EngineKit", "LayoutKit", "JournalLayout"]),
     library("LockManager", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("Heartbeat", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("ClusterNet", ["EngineKit", "LayoutKit", "O2Layout"]),
     library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
 
     // Configuration and offline tools
@@ -108,6 +110,8 @@ let testTargets: [Target] = [
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
     tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
+    tests("HeartbeatTests", ["Heartbeat", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests("ClusterNetTests", ["ClusterNet", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests(
         "LockManagerTests",
         ["LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
