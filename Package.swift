@@ -61,6 +61,9 @@ var targets: [Target] = [
     library("ClusterNet", ["EngineKit", "LayoutKit", "O2Layout"]),
     library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
 
+    // What a mounted volume needs of the cluster
+    library("ClusterVolume", ["EngineKit", "FileSystem", "LockManager", "O2Layout"]),
+
     // Configuration and offline tools
     library("Configuration"),
     library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
@@ -110,6 +113,9 @@ let testTargets: [Target] = [
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
     tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
+    tests(
+        "ClusterVolumeTests",
+        ["ClusterVolume", "FileSystem", "LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit"]),
     tests("HeartbeatTests", ["Heartbeat", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests("ClusterNetTests", ["ClusterNet", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests(

@@ -5,7 +5,7 @@ internal import O2Layout
 final class Lock {
     /// What this node has asked the master and has no answer to yet.
     enum Outstanding {
-        case create, convert, unlock, cancel
+        case create, convert, unlock
     }
 
     let cookie: LockCookie
@@ -26,6 +26,8 @@ final class Lock {
     /// A grant was decided and is not delivered yet.
     var isGrantUnderWay = false
     var outstanding: Outstanding?
+    /// This node has asked the master to take its request back.
+    var isCancelling = false
     /// Own locks only.
     weak var user: DomainLock?
 

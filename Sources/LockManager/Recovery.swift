@@ -141,14 +141,20 @@ extension LockDomain {
 
     /// A request without an answer ends as if the dead master had not got it, or, when it gave something up, as if it had.
     private func settle(_ lock: Lock, _ resource: LockResource) {
-        switch lock.outstanding {
-        case .convert where lock.list == .converting, .cancel where lock.list == .converting:
+        let isTakenBack = lock.isCancelling || lock.outstanding == .convert
+        switch lock.list {
+        case .converting where isTakenBack:
             lock.convertMode = nil
-            if lock.outstanding == .convert { lock.valueFlags = [] }
+            lock.valueFlags = []
             resource.move(lock, to: .granted)
-        case .create where lock.list == .blocked, .unlock, .cancel: resource.remove(lock)
-        case .create, .convert, nil: break
+            if lock.isCancelling { lock.user?.wake(false) }
+        case .blocked where lock.isCancelling || lock.outstanding == .create:
+            resource.remove(lock)
+            if lock.isCancelling { lock.user?.wake(false) }
+        case _ where lock.outstanding == .unlock: resource.remove(lock)
+        case .granted, .converting, .blocked, nil: break
         }
+        lock.isCancelling = false
         lock.outstanding = nil
     }
 

@@ -45,11 +45,11 @@ extension LockDomain {
                 lock.wake(false)
                 return true
             }
-            own.outstanding = .cancel
+            own.isCancelling = true
             let message = UnlockMessage(cookie: own.cookie, flags: .cancel, node: node, name: resource.name)
             let answer = await ask(.unlockLock, message.payload, owner)
-            let isSettled = own.outstanding == nil
-            own.outstanding = nil
+            let isSettled = !own.isCancelling
+            own.isCancelling = false
             switch answer {
             case _ where isSettled: break
             case .status(LockStatus.normal.rawValue): cancelHere(own, resource)

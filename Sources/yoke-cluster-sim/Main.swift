@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import LockSimulation
 
 /// Histories of lock domains by seed: `yoke-cluster-sim --first 1 --count 1000`, or one with a trace.
@@ -28,6 +29,7 @@ struct ClusterSimulation: ParsableCommand {
             grants += outcome.grants
             guard !outcome.violations.isEmpty else { continue }
             failed += 1
+            defer { fflush(nil) }
             print("FAILED seed \(seed): \(outcome.violations.prefix(3).joined(separator: "; "))")
             print("  replay: yoke-cluster-sim --first \(seed) --count 1 --trace")
         }
