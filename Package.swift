@@ -58,6 +58,7 @@ var targets: [Target] = [
     library("Journal", ["EngineKit", "LayoutKit", "JournalLayout"]),
     library("LockManager", ["EngineKit", "LayoutKit", "O2Layout"]),
     library("Heartbeat", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("Arbitration", ["EngineKit"]),
     library("ClusterNet", ["EngineKit", "LayoutKit", "O2Layout"]),
     library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
 
@@ -113,6 +114,7 @@ let testTargets: [Target] = [
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
     tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
+    tests("ArbitrationTests", ["Arbitration", "EngineKit"]),
     tests(
         "ClusterVolumeTests",
         ["ClusterVolume", "FileSystem", "LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit"]),
