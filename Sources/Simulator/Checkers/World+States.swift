@@ -186,7 +186,7 @@ extension World {
     func logged(host: SimulatedHost, _ record: LogRecord) {
         trace.note(.log, host: host.index, Trace.hash(of: record.text), "\(record.level): \(record.text)")
         let text = record.text
-        if contains(text, "Split-Brain detected") || contains(text, "holds writes that the other one lacks") {
+        if contains(text, "Split-Brain detected") || contains(text, "Inconsistent but has data that") {
             host.admin.sawSplitBrain = true
         }
         if contains(text, "but I am primary") { host.admin.sawRoleConflict = true }

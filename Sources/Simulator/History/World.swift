@@ -145,7 +145,14 @@ package final class World {
         hosts.map { host in
             guard host.isRunning else { return "\(host.name): down" }
             let states = host.states.map(Self.describe).joined(separator: ", ")
-            return "\(host.name): \(states), \(host.application.outstanding) requests outstanding"
+            var text = "\(host.name): \(states), \(host.application.outstanding) requests outstanding"
+            if host.admin.awaited != nil { text += ", \(host.admin.commandName) not answered" }
+            if let volumes = host.engine?.snapshot(now: host.clock.reading(at: now)).volumes {
+                text += ", bits " + volumes.map { "\($0.outOfSyncBits)" }.joined(separator: "+")
+            }
+            if !network.isIdle { text += ", bytes in the network" }
+            if host.disks.contains(where: { !$0.data.isIdle || !$0.metadata.isIdle }) { text += ", disk busy" }
+            return text
         }.joined(separator: "; ")
     }
 }

@@ -138,6 +138,10 @@ extension World {
     private func exit(_ host: SimulatedHost) {
         reach(.downAndUp)
         stopProgram(host)
+        for pair in host.disks {
+            pair.data.crashOfProgram(.everythingReached)
+            if pair.metadata !== pair.data { pair.metadata.crashOfProgram(.everythingReached) }
+        }
         network.crashOfProgram(host: host.index)
         queue.add(.boot(host: host.index), at: now + scenario.habits.restartDelay)
     }
