@@ -180,7 +180,7 @@ extension World {
         }
     }
 
-    /// Whose copy answers a read on this host.
+    /// Whose copy answers a read on this host; empty: it cannot be said.
     func holders(host: Int, volume: Int) -> [Int] {
         let own = hosts[host].states[volume]
         let other = hosts[1 - host].states[volume]
@@ -188,6 +188,9 @@ extension World {
             // A read that fails here goes to the peer.
             return hosts[host].lastDiskError > 0 && own.conn >= .connected ? [host, 1 - host] : [host]
         }
+        // Cut off in the middle of a resync it may read the blocks that are done, as they were at that time: like any
+        // Primary that is cut off it sees nothing newer, and which time it was is not followed.
+        if own.conn < .connected { return [] }
         return other.disk == .upToDate ? [1 - host] : [0, 1]
     }
 }
