@@ -113,6 +113,11 @@ final class Volume {
         return earliest
     }
 
+    var hasWaitingRequests: Bool {
+        !heldRequests.isEmpty || !heldStarts.isEmpty || !heldReads.isEmpty || !extentWaiters.isEmpty
+            || !lockWaiters.isEmpty
+    }
+
     /// The attached disk, when it may be written to.
     var usableDisk: Disk? { state.disk >= .inconsistent && state.disk != .unknown ? disk : nil }
 }

@@ -21,6 +21,7 @@ extension ReplicationEngine {
         let volume = requests[index].volume
         if isHeld(volume) {
             volume.heldStarts.append(index)
+            hasWaitingRequests = true
             return
         }
         if volume.intervals.overlaps(sector: requests[index].sector, byteCount: requests[index].byteCount) {
