@@ -25,8 +25,11 @@ extension RegisterModel {
             let write = writes[Int(number)]
             for index in write.range
             where cells[target][index].contains(number) && !cells[1 - target][index].contains(number) {
+                let left = cells[1 - target][index].all
                 // Zeroes are as good as any other zeroes.
-                if write.isZero, cells[1 - target][index].all.contains(where: { writes[Int($0)].isZero }) { continue }
+                if write.isZero, left.contains(where: { writes[Int($0)].isZero }) { continue }
+                // Overwritten by something later or concurrent is not lost.
+                if left.allSatisfy({ writes[Int($0)].settled >= write.issued }) { continue }
                 return "write \(number) of \(hostName(write.host)), acknowledged at "
                     + "\(Trace.format(write.settled)), sector \(areas.sector(at: index))"
             }

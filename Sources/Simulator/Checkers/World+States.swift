@@ -28,9 +28,7 @@ extension World {
             let state = hosts[host].states[volume]
             let isRunning = hosts[host].isRunning
             model.setSessionLive(host: host, isRunning && state.conn >= .connected, now: now)
-            if isRunning, state.role == .primary, state.conn < .connected, state.disk == .upToDate {
-                model.wasPrimaryApart[host] = true
-            }
+            if isRunning, isApart(state) { model.wasPrimaryApart[host] = true }
             if state.conn < .connected, model.resyncTarget == host { model.resyncTarget = nil }
             noteAccess(host: host, volume: volume)
         }
@@ -40,6 +38,14 @@ extension World {
             }
         }
         updateSync(volume)
+    }
+
+    /// Whether this copy goes on without the other one: its host is Primary alone, or a Primary (here or there) writes
+    /// while the other disk is gone.
+    private func isApart(_ state: DeviceState) -> Bool {
+        guard state.disk == .upToDate else { return false }
+        if state.conn < .connected { return state.role == .primary }
+        return state.pdsk < .inconsistent && (state.role == .primary || state.peer == .primary)
     }
 
     /// Whether a write that a host issues now is on the disk of `holder` when it is acknowledged.
@@ -79,6 +85,11 @@ extension World {
             if from.disk == .inconsistent, hosts[host].admin.connectedToDiscard { model.isGivenUp[host] = true }
         }
         if to.conn == .syncTarget || to.conn == .pausedSyncT { model.isHalfSynced[host] = true }
+        let isComplete = from.disk < .upToDate && to.disk == .upToDate && to.conn >= .connected
+        guard isComplete, model.resyncTarget == host, from.conn >= .syncTarget else { return }
+        // The source need not know yet, and may be gone before it does.
+        trace.note(.check, host: host, UInt64(volume), "volume \(volume): resync is complete")
+        if let problem = model.finishResync(target: host) { fail("volume \(volume): \(problem)") }
     }
 
     /// Whether a split brain that ends with this host as target is what somebody asked for.
@@ -119,11 +130,9 @@ extension World {
         model.isInSync = isTogether
         guard isTogether else { return }
         splitBrainAttempts = 0
+        if models.allSatisfy(\.isInSync) { for host in hosts { host.isDiskSuspect = false } }
         var problem: String?
-        if let target = model.resyncTarget {
-            trace.note(.check, host: target, UInt64(volume), "volume \(volume): resync is complete")
-            problem = model.finishResync(target: target)
-        } else if let half = [0, 1].first(where: { model.isHalfSynced[$0] }) {
+        if let half = [0, 1].first(where: { model.isHalfSynced[$0] }) {
             problem = "\(hosts[half].name) was a sync target, did not finish, and is UpToDate without another resync"
         } else {
             trace.note(.check, host: -1, UInt64(volume), "volume \(volume): in sync without a resync")
@@ -180,6 +189,9 @@ extension World {
         if contains(text, "Split-Brain detected") || contains(text, "holds writes that the other one lacks") {
             host.admin.sawSplitBrain = true
         }
+        if contains(text, "but I am primary") { host.admin.sawRoleConflict = true }
+        if contains(text, "based on AL.") { reach(.activityLogReplay) }
+        if contains(text, "meta data I/O error") { reach(.metadataFailed) }
         if contains(text, "initial packet") && contains(text, "crossed") { reach(.crossedSockets) }
         if contains(text, "PingAck did not arrive") { reach(.pingTimeout) }
         // The network changes nothing, so one of the two engines has broken the protocol. Only acknowledgements that a

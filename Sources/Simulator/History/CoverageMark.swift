@@ -2,7 +2,7 @@
 package enum CoverageMark: Int, CaseIterable, Sendable {
     case fullSync, bitmapSync, syncFinished, syncInterrupted, syncPaused, crashDuringSync
     case splitBrain, splitBrainSolvedByPolicy, splitBrainSolvedByAdmin
-    case writesOfBothPrimaries, superseded, retriedWrite
+    case superseded, retriedWrite
     case writeDuringSync, outOfSyncNotice, discardSent, zeroesSent
     case remoteRead, negativeDataReply, negativeAck, negativeResyncReply, resyncCancelled
     case activityLogTransaction, activityLogEviction, activityLogReplay

@@ -110,7 +110,10 @@ extension World {
         trace.note(
             .input, host: index, operation.rawValue, UInt64(errno),
             "disk operation \(operation.rawValue) done\(errno == 0 ? "" : ", errno \(errno)")")
-        if errno != 0 { host.lastDiskError = now }
+        if errno != 0 {
+            host.lastDiskError = now
+            host.isDiskSuspect = true
+        }
         host.ticksAtSameTime = 0
         feed(host: index, .diskCompleted(operation, errno: errno))
     }

@@ -10,6 +10,7 @@ extension World {
     func beginFault(_ number: Int) {
         guard phase == .storm else { return }
         let fault = scenario.faults[number]
+        if let host = host(ofDiskError: fault.kind), isSuspect(hosts[1 - host]) { return }
         trace.note(.fault, host: -1, UInt64(number), "\(fault.kind) for \(fault.length / 1_000_000) ms")
         queue.add(.faultEnds(number), at: now + fault.length)
         switch fault.kind {
@@ -29,6 +30,20 @@ extension World {
         case .slowDisk, .unreadable, .unwritable, .full: setDiskFault(fault.kind)
         }
         deliver(network.takeNotices())
+    }
+
+    private func host(ofDiskError kind: PlannedFault.Kind) -> Int? {
+        switch kind {
+        case .unreadable(let host), .unwritable(let host), .full(let host): host
+        default: nil
+        }
+    }
+
+    /// Whether the host's copy may lack what a disk error kept from it. Errors come to one disk at a time: the promise
+    /// is that the other copy answers.
+    private func isSuspect(_ host: SimulatedHost) -> Bool {
+        host.isDiskSuspect
+            || host.disks.contains { !$0.data.faults.isHealthy || !$0.metadata.faults.isHealthy }
     }
 
     func endFault(_ number: Int) {

@@ -30,7 +30,7 @@ package final class World {
     }
 
     /// A history that is not settled so long after its faults ended is stuck.
-    static let healingTimeMax: UInt64 = 900_000_000_000
+    static let healingTimeMax: UInt64 = 1_200_000_000_000
     /// A history with more events than this goes round in circles.
     static let eventsMax = 3_000_000
 

@@ -24,6 +24,9 @@ final class SimulatedHost {
     /// Time of the last injected error of a disk.
     var lastDiskError: UInt64 = 0
 
+    /// It had an error since both copies were last in sync.
+    var isDiskSuspect = false
+
     /// As announced by the engine, by volume.
     var states: [DeviceState]
     var inputs: [Input] = []
@@ -104,6 +107,8 @@ struct AdminState {
     /// When the host was first seen StandAlone; nil: it is not.
     var standAloneSince: UInt64?
     var sawSplitBrain = false
+    /// A Primary would have had to become a sync target.
+    var sawRoleConflict = false
     /// When its disk was first seen Inconsistent without a resync; nil: it is not.
     var inconsistentSince: UInt64?
     /// The disk was refused because a Primary works on other data.

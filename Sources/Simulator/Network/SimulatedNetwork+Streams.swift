@@ -3,6 +3,9 @@ package import Replication
 
 // Bytes on their way.
 extension SimulatedNetwork {
+    /// Nanoseconds until TCP gives up sending; real ones take longer.
+    private static let sendingTimeout: UInt64 = 90_000_000_000
+
     /// Takes as much from the front of `queue` as the buffers hold. Returns how many bytes.
     package func send(host: Int, _ socket: SocketID, from queue: inout OutputQueue) -> Int {
         guard let (number, end) = find(host: host, socket), connections[number].ends[end].state == .open else {
@@ -27,7 +30,10 @@ extension SimulatedNetwork {
     }
 
     private func put(_ count: Int, into connection: SimulatedConnection, _ number: Int, pipe: Int) {
-        if connection.isForgotten { return }
+        if connection.isForgotten {
+            // TCP sends again and again, and gives up at last.
+            return events.add(.sendingTimesOut(connection: number, end: pipe), at: now + Self.sendingTimeout)
+        }
         let other = connection.ends[1 - pipe]
         if other.state == .vanished || other.state == .closed {
             // Nobody takes it. A machine that is up says so.
@@ -39,6 +45,16 @@ extension SimulatedNetwork {
         connection.pipes[pipe].lastArrival = arrival
         connection.pipes[pipe].segments.append(Pipe.Segment(arrival: arrival, count: count))
         events.add(.arrival(connection: number, pipe: pipe), at: arrival)
+    }
+
+    /// TCP has had no answer for too long: the sender is told, nobody else.
+    func giveUpSending(_ number: Int, end: Int) {
+        let connection = connections[number]
+        guard connection.ends[end].state == .open, let socket = connection.ends[end].socket else { return }
+        connection.pipes[1 - end].ending = .reset
+        connection.pipes[1 - end].hasEndingArrived = true
+        connection.pipes[1 - end].clear()
+        notices.append(.readable(host: connection.ends[end].host, socket))
     }
 
     func arrive(_ number: Int, pipe index: Int) {

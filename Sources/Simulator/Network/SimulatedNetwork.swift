@@ -43,6 +43,7 @@ package final class SimulatedNetwork {
         case acceptable(connection: Int)
         case attemptEnds(connection: Int)
         case arrival(connection: Int, pipe: Int)
+        case sendingTimesOut(connection: Int, end: Int)
     }
 
     static let connectionRefused: Int32 = 111
@@ -83,6 +84,7 @@ package final class SimulatedNetwork {
         case .acceptable(let connection): offer(connection)
         case .attemptEnds(let connection): fail(connection, errno: Self.timedOut)
         case .arrival(let connection, let pipe): arrive(connection, pipe: pipe)
+        case .sendingTimesOut(let connection, let end): giveUpSending(connection, end: end)
         }
         return takeNotices()
     }

@@ -35,7 +35,7 @@ extension Scenario {
         for _ in 0..<count {
             let mebibytes =
                 isWide
-                ? random.between(300, 400) : random.chance(1, in: 6) ? random.between(17, 40) : random.between(2, 16)
+                ? random.between(500, 700) : random.chance(1, in: 6) ? random.between(17, 40) : random.between(2, 16)
             // Sometimes the device ends in the middle of a 4 KiB block.
             let sectors = UInt64(mebibytes * 2048 + (random.chance(1, in: 3) ? random.between(1, 15) : 0))
             volumes.append(Volume(sectors: sectors, areas: Self.drawAreas(sectors, isWide: isWide, &random)))
@@ -64,7 +64,7 @@ extension Scenario {
         _ sectors: UInt64, isWide: Bool, _ random: inout SimulationRandom
     ) -> TrackedAreas {
         var areas = TrackedAreas()
-        let count = isWide ? random.between(74, 90) : random.between(2, 6)
+        let count = isWide ? random.between(110, 160) : random.between(2, 6)
         let stride = Int(sectors) / count
         for number in 0..<count {
             let length = min(stride, isWide ? random.between(1, 2) * 8 : random.skewed(16, 700))
@@ -135,6 +135,8 @@ extension Scenario {
             options.activityLogExtents = random.chance(1, in: 2) ? 67 : random.between(67, 1237)
             options.planAhead = random.chance(1, in: 2) ? 20 : random.between(0, 10)
             options.resyncRate = random.skewed(1_000, 100_000)
+            // A full sync of a wide device must end in time.
+            if volumes[0].sectors > 200_000 { options.resyncRate = random.between(20_000, 100_000) }
             options.rateMin = random.pick([0, 250, 4_000])
             options.fillTarget = random.chance(1, in: 3) ? 0 : random.between(8, 2_000)
             options.discardZeroesIfAligned = random.chance(3, in: 4)
@@ -162,7 +164,8 @@ extension Scenario {
 
     private mutating func drawLoad(_ random: inout SimulationRandom) {
         stormLength = UInt64(random.between(15, 50) * Self.second)
-        let requests = random.between(80, 300)
+        let isWide = volumes[0].areas.areas.count > 60
+        let requests = isWide ? random.between(250, 400) : random.between(80, 300)
         load.workersPerHost = random.between(1, 8)
         load.burst = random.skewed(1, 12)
         let writers = load.workersPerHost * (isDual ? 2 : 1)

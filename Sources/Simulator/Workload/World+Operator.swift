@@ -133,6 +133,9 @@ extension World {
         guard let since = host.admin.standAloneSince, now >= since + Self.second else { return }
         let other = hosts[1 - host.index]
         guard host.admin.sawSplitBrain || other.admin.sawSplitBrain else {
+            // Refused because it would be overwritten as Primary: the peer's data is newer.
+            if host.admin.sawRoleConflict { host.admin.script = demotion(host) }
+            host.admin.sawRoleConflict = false
             host.admin.script.append(connectStep(host, discards: false))
             return
         }
@@ -242,7 +245,11 @@ extension World {
 
     /// `become-primary-on` after the wait for the peer.
     private func mayPromote(_ host: SimulatedHost) -> Bool {
-        guard host.states.allSatisfy({ $0.disk == .upToDate || $0.pdsk == .upToDate }) else { return false }
+        // Not while failed blocks keep it Inconsistent: then it waits for a change that does not come.
+        let isReady = host.states.allSatisfy {
+            $0.disk == .upToDate || ($0.pdsk == .upToDate && ($0.disk == .diskless || $0.conn == .syncTarget))
+        }
+        guard isReady else { return false }
         if host.states.allSatisfy({ $0.conn >= .connected }) { return true }
         guard phase == .storm, scenario.habits.startsAlone else { return false }
         reach(.promotedAlone)
@@ -261,7 +268,12 @@ extension World {
 
     func demotion(_ host: SimulatedHost) -> [AdminStep] {
         guard host.isPrimaryOnAny else { return [] }
-        var script: [AdminStep] = [.stopLoad, .closeVolumes]
+        var script: [AdminStep] = []
+        // What is frozen never ends by itself: let it fail.
+        for volume in host.states.indices where host.states[volume].isSuspended {
+            script.append(simple(.resumeIO(VolumeNumber(UInt16(volume))), "resume-io \(volume)"))
+        }
+        script += [.stopLoad, .closeVolumes]
         for volume in host.states.indices where host.states[volume].role == .primary {
             let number = VolumeNumber(UInt16(volume))
             script.append(.command(.secondary(number), name: "secondary \(volume)", isFailureTolerated: false))
