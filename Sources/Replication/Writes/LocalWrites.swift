@@ -117,6 +117,7 @@ extension ReplicationEngine {
         volume.counters.peerPending += 1
         volume.counters.sentSectors += UInt64(requests[index].byteCount / 512)
         armRequestCheck(volume)
+        if connection.wireProtocol == .a { considerCongestion(volume) }
     }
 
     /// - Returns: where the packet ends in the stream of the socket.
