@@ -68,8 +68,8 @@ var targets: [Target] = [
         "YokeDaemon",
         [
             "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSEServer", "LayoutKit",
-            "LinuxReactor", "MetadataTools", "NBDServer", "Replication", "YokeControl", "CYoke", logging, nioCore,
-            nioPosix,
+            "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "Replication", "YokeControl", "CYoke", logging,
+            nioCore, nioPosix,
         ]),
     library(
         "YokeCommands",
@@ -102,7 +102,12 @@ let testTargets: [Target] = [
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),
-    tests("YokeDaemonTests", ["YokeDaemon", "Replication", "EngineKit"]),
+    tests(
+        "YokeDaemonTests",
+        [
+            "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
+            "YokeDaemon", logging,
+        ]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 

@@ -1,5 +1,6 @@
 internal import Administration
 internal import Configuration
+internal import Dispatch
 internal import Glibc
 internal import MetadataTools
 internal import YokeControl
@@ -37,7 +38,7 @@ package enum ClassicTools {
             environment: MetadataTool.Environment(
                 isMinorConfigured: { minor in call.capture(["minor", "\(minor)"])?.output == "attached\n" },
                 resolvePath: { call.paths.resolveDevice($0) }, random: randomNumber, dateText: dateText,
-                hostName: { InstallationPaths.nodeName(option: call.node) },
+                hostName: { call.node ?? hostName() },
                 readFile: { try? FileConfigurationSource().read($0) }))
     }
 
@@ -55,6 +56,12 @@ package enum ClassicTools {
         let count = strftime(&buffer, buffer.count, "%Y-%m-%d %H:%M:%S %z", &parts)
         let text = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return "\(text) [\(now)]"
+    }
+
+    private static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// The variables that decide who this host is.
@@ -89,10 +96,12 @@ private struct ClientFacts: AdministrationFacts {
 }
 
 /// Carries out the steps of a plan. The calls block: the command has nothing else to do.
-private struct ClientToolRunner: ToolRunner {
+private struct ClientToolRunner: ToolRunner, Sendable {
     let call: DaemonCall
 
-    func run(_ step: ToolCall) async -> ToolResult {
+    func run(_ step: ToolCall) async -> ToolResult { runBlocking(step) }
+
+    private func runBlocking(_ step: ToolCall) -> ToolResult {
         switch step.tool {
         case .drbdsetup: return setup(step)
         case .drbdmeta:
@@ -124,6 +133,23 @@ private struct ClientToolRunner: ToolRunner {
             if case .noAnswer = error { return .timedOut }
             if !step.hidesErrors { StandardStreams.error(error.description + "\n") }
             return .exited(20)
+        }
+    }
+
+    /// Each on a thread of its own: they wait for different peers.
+    func runAll(_ calls: [ToolCall]) async -> [ToolResult] {
+        await withTaskGroup(of: (Int, ToolResult).self) { group in
+            for (index, step) in calls.enumerated() {
+                group.addTask {
+                    let result = await withCheckedContinuation { continuation in
+                        DispatchQueue.global().async { continuation.resume(returning: self.runBlocking(step)) }
+                    }
+                    return (index, result)
+                }
+            }
+            var results = [ToolResult](repeating: .timedOut, count: calls.count)
+            for await (index, result) in group { results[index] = result }
+            return results
         }
     }
 

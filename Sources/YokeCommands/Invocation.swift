@@ -1,4 +1,3 @@
-internal import Glibc
 package import YokeControl
 
 /// The command line as it was given: which tool, under which root, for which node.
@@ -49,11 +48,6 @@ package struct Invocation: Equatable, Sendable {
     }
 
     package var paths: InstallationPaths { InstallationPaths(option: root) }
-    /// `--node`, else `YOKE_NODE`.
-    package var nodeOverride: String? {
-        if let node { return node }
-        guard let value = getenv("YOKE_NODE") else { return nil }
-        let text = String(cString: value)
-        return text.isEmpty ? nil : text
-    }
+    /// The name of this host, where it is not the machine's.
+    package var nodeOverride: String? { paths.nodeOverride(option: node) }
 }

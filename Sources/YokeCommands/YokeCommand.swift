@@ -40,8 +40,8 @@ struct Place: ParsableArguments {
     var node: String?
 
     var call: DaemonCall {
-        let environment = getenv("YOKE_NODE").map { String(cString: $0) }
-        return DaemonCall(paths: InstallationPaths(option: root), node: node ?? environment)
+        let paths = InstallationPaths(option: root)
+        return DaemonCall(paths: paths, node: paths.nodeOverride(option: node))
     }
 }
 

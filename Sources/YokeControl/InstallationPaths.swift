@@ -50,12 +50,36 @@ package struct InstallationPaths: Equatable, Sendable {
         return access(below, F_OK) == 0 ? below : name
     }
 
-    /// The name of this host: `--node`, else `YOKE_NODE`, else what the kernel says.
-    package static func nodeName(option: String?) -> String {
-        if let name = option ?? environment("YOKE_NODE") { return name }
-        var buffer = [CChar](repeating: 0, count: 256)
-        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    /// The name that this host was given instead of the machine's: `--node`, else `YOKE_NODE`, else the name that the
+    /// daemon under this root was started with. Nil: it has the machine's name.
+    package func nodeOverride(option: String?) -> String? {
+        option ?? Self.environment("YOKE_NODE") ?? announcedNode
+    }
+
+    private var nodeFile: String { path("/run/yoke/node") }
+
+    /// What ``announce(node:)`` left; nil when there is nothing.
+    private var announcedNode: String? {
+        let descriptor = open(nodeFile, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        let name = String(decoding: bytes.prefix(max(0, count)).prefix { $0 != 0x0a }, as: UTF8.self)
+        return name.isEmpty ? nil : name
+    }
+
+    /// Lets commands under this root know which node the daemon is, so that `--node` is needed once only.
+    package func announce(node: String?) {
+        guard let node else {
+            unlink(nodeFile)
+            return
+        }
+        let descriptor = open(nodeFile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return }
+        let bytes = Array((node + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        close(descriptor)
     }
 
     private static func environment(_ name: String) -> String? {

@@ -6,7 +6,7 @@ import YokeDaemon
 
 /// The daemon, in the foreground.
 @main
-struct Main: AsyncParsableCommand {
+struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "yoked", abstract: "Replicates volumes between two hosts. Runs in the foreground until SIGTERM.",
         version: YokeVersion.text)
@@ -30,8 +30,8 @@ struct Main: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
-        // Before the first thread: all threads inherit the blocked signals.
+    /// The main thread waits for signals; everything else runs in tasks and on threads of its own.
+    func run() throws {
         let signals = StopSignals()
         let paths = InstallationPaths(option: root)
         let writer = LogWriter()
@@ -42,14 +42,23 @@ struct Main: AsyncParsableCommand {
         settings.startsResources = !noStart
         settings.makesDeviceNodes = deviceNodes ?? (paths.root == "/")
         let daemon = Daemon(settings: settings, logger: logger)
-        do {
-            try await daemon.run { await signals.waitForStop(logger: logger) }
-        } catch {
-            logger.error("yoked: \(error)")
+        let (stop, stopper) = AsyncStream<Never>.makeStream()
+        Task {
+            var status: Int32 = 0
+            do {
+                try await daemon.run { for await _ in stop {} }
+            } catch {
+                logger.error("yoked: \(error)")
+                status = 1
+            }
             writer.stop()
-            throw ExitCode(1)
+            Glibc.exit(status)
         }
-        writer.stop()
+        signals.waitForStop(logger: logger)
+        stopper.finish()
+        signals.release()
+        // The task ends the process.
+        while true { pause() }
     }
 
     private func environment(_ name: String) -> String? {

@@ -150,7 +150,8 @@ class KernelHost(Host):
         return self.shell("drbdadm " + " ".join(words), check=check, timeout=timeout)
 
     def create_md(self):
-        self.shell("dd if=/dev/zero of=/dev/vda bs=1M count=1 2>/dev/null; drbdmeta --force 0 v08 /dev/vda internal"
+        """Fresh metadata on a disk of zeroes: equal to the other host's, so that a first sync may be left out."""
+        self.shell("dd if=/dev/zero of=/dev/vda bs=4M oflag=direct 2>/dev/null; drbdmeta --force 0 v08 /dev/vda internal"
                    " create-md >/dev/null 2>&1")
 
     def proc_drbd(self):
@@ -225,10 +226,11 @@ class YokeHost(Host):
         return ["ip", "netns", "exec", self.name, *map(str, words)]
 
     def start(self, *options):
-        self.log = open(self.log_path, "ab")
-        self.daemon = subprocess.Popen(
-            self.inside(BINARIES + "/yoked", "--root", self.root, "--node", self.name, *(options or ("--no-start",))),
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        with open(self.log_path, "ab") as log:
+            self.daemon = subprocess.Popen(
+                self.inside(BINARIES + "/yoked", "--root", self.root, "--node", self.name,
+                            *(options or ("--no-start",))),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until("%s: the control socket answers" % self.name,
                    lambda: self.yoke("status", check=False).returncode in (0, 1, 2)
                    and os.path.exists(self.root + "/run/yoke/yoked.sock"), 20)
@@ -248,14 +250,16 @@ class YokeHost(Host):
         return self.yoke("drbdadm", *words, check=check, timeout=timeout)
 
     def create_md(self):
+        """Fresh metadata on a disk of zeroes: equal to the other host's, so that a first sync may be left out."""
+        self.fresh_disk()
         self.yoke("drbdadm", "--", "--force", "create-md", "r0")
 
     def proc_drbd(self):
         return self.yoke("proc-drbd", check=False).stdout
 
     def size_sectors(self):
-        with self.nbd() as client:
-            return client.size // SECTOR
+        text = self.yoke("drbdsetup", "status", "r0", "--verbose", "--statistics").stdout
+        return 2 * int(re.search(r"\bsize:(\d+)", text).group(1))
 
     @property
     def nbd_socket(self):
@@ -287,7 +291,9 @@ class YokeHost(Host):
         with open(self.log_path, errors="replace") as log:
             return "".join(log.readlines()[-lines:])
 
-    dmesg = lambda self: open(self.log_path, errors="replace").read()
+    def dmesg(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
 
     def clear_log(self):
         os.truncate(self.log_path, 0)

@@ -191,7 +191,6 @@ class Writes(Pair):
         self.kernel.drbdadm("primary", "r0")
         self.kernel.write_pattern(0, 8 << 20, 0x5A)
         self.kernel.trim(1 << 20, 2 << 20)
-        self.kernel.shell("fallocate -z -o 5242880 -l 131072 /dev/drbd0 || blkdiscard -z -o 5242880 -l 131072 /dev/drbd0")
         self.both_up_to_date()
         self.assert_equal_disks()
         with open(self.yoke.image, "rb") as image:

@@ -11,7 +11,9 @@ import Testing
         #expect(try ControlFrame.decode(ControlRequest.self, from: Array(bytes.dropFirst(4))) == request)
     }
 
-    @Test("each kind of reply survives", arguments: [.standardOutput("x"), .standardError("\u{e9}"), .exit(-3)] as [ControlReply])
+    @Test(
+        "each kind of reply survives",
+        arguments: [.standardOutput("x"), .standardError("\u{e9}"), .exit(-3)] as [ControlReply])
     func replyRoundTrip(reply: ControlReply) throws {
         let bytes = try ControlFrame.encode(reply)
         #expect(try ControlFrame.decode(ControlReply.self, from: Array(bytes.dropFirst(4))) == reply)

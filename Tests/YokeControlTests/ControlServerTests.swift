@@ -94,9 +94,11 @@ private final class EchoService: ControlService {
         }
     }
 
-    @Test("hostile bytes are answered with a reason and a closed connection", arguments: [
-        [0xff, 0xff, 0xff, 0xff], [0, 0, 0, 2, 0x7b, 0x7b], Array("GET / HTTP/1.0\r\n\r\n".utf8),
-    ] as [[UInt8]])
+    @Test(
+        "hostile bytes are answered with a reason and a closed connection",
+        arguments: [
+            [0xff, 0xff, 0xff, 0xff], [0, 0, 0, 2, 0x7b, 0x7b], Array("GET / HTTP/1.0\r\n\r\n".utf8),
+        ] as [[UInt8]])
     func hostile(bytes: [UInt8]) async throws {
         try await withServer { paths, _ in
             let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)

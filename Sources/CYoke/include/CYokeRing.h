@@ -102,7 +102,9 @@ static inline void yoke_ring_prepare_output_poll(struct io_uring_sqe *entry, int
     entry->user_data = cookie;
 }
 
+/// Ends a poll for certain. IORING_OP_POLL_REMOVE would answer EALREADY and leave a poll armed that is just reporting;
+/// then the ring keeps the file, a closed connection stays open, and a handed-over one wakes this ring for ever.
 static inline void yoke_ring_prepare_poll_removal(struct io_uring_sqe *entry, uint64_t polled, uint64_t cookie) {
-    io_uring_prep_poll_remove(entry, polled);
+    io_uring_prep_cancel64(entry, polled, 0);
     entry->user_data = cookie;
 }

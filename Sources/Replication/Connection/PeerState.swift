@@ -105,7 +105,10 @@ extension ReplicationEngine {
         volume.considersResync = false
         var request = StateRequest(
             peer: peer.role, conn: next, pdsk: realDisk, peerIsp: peer.aftrIsp || peer.userIsp)
-        if own.disk == .negotiating, next == .connected || next == .wfBitMapS {  // 8
+        // A P_STATE from before the peer learned of this disk decides nothing about it. Deviation: kernels take it for
+        // the answer, and the disk for what it was.
+        let isBeforeAnswer = volume.peerUUIDs == nil && peer.disk >= .negotiating
+        if own.disk == .negotiating, !isBeforeAnswer, next == .connected || next == .wfBitMapS {  // 8
             request.disk = volume.disk?.negotiatedDisk ?? .diskless
         }
         let isConnecting = own.conn < .connected && next >= .connected

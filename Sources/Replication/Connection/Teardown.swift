@@ -30,7 +30,7 @@ extension ReplicationEngine {
         connection.phaseDeadline = nil
         connection.serial += 1
         stopKeepAlive()
-        receiver.removeAll()
+        dropSteps(.receiver)
         connection.epoch = ReceivedEpoch()
         connection.sequenceWaitSince = nil
         connection.conflictSince = nil

@@ -130,8 +130,7 @@ extension ReplicationEngine {
         let isPauseChanged = old.aftrIsp != new.aftrIsp || old.userIsp != new.userIsp
         let isPauseToTell = new.conn >= .connected && isPauseChanged  // 13
         let isHandshakeOver = old.conn == .wfReportParams && new.conn >= .connected  // 14
-        let isAhead = old.conn != .ahead && new.conn == .ahead
-        for isToTell in [isPauseToTell, isHandshakeOver, isAhead] where isToTell {
+        for isToTell in [isPauseToTell, isHandshakeOver] where isToTell {
             enqueue(.worker) { engine in
                 engine.sendState(volume, new)
                 return .done

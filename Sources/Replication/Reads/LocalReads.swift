@@ -8,6 +8,7 @@ extension ReplicationEngine {
         let volume = requests[index].volume
         if isHeld(volume) {
             volume.heldReads.append(index)
+            hasWaitingRequests = true
             return
         }
         let (sector, byteCount) = (requests[index].sector, requests[index].byteCount)
@@ -23,24 +24,19 @@ extension ReplicationEngine {
         }
     }
 
-    /// Whether the own copy of the range is good.
+    /// Whether the own copy of the range is good. Of an Inconsistent disk that is what the bitmap calls good, while a
+    /// resync runs: only then does the peer mirror its writes here.
+    ///
+    /// Deviation: kernels go by the bitmap in any state. A Primary whose disk failed under `pass_on`, or whose source is
+    /// gone, then reads data that the other Primary has overwritten since.
     private func isReadable(_ volume: Volume, _ disk: Disk, sector: UInt64, byteCount: Int) -> Bool {
         switch volume.state.disk {
         case .upToDate: true
-        case .inconsistent: !disk.isStale && !disk.bitmap.isAnySet(sector: sector, byteCount: byteCount)
+        case .inconsistent:
+            (volume.state.conn == .syncTarget || volume.state.conn == .pausedSyncT)
+                && !disk.bitmap.isAnySet(sector: sector, byteCount: byteCount)
         case .diskless, .attaching, .failed, .negotiating, .outdated, .unknown, .consistent: false
         }
-    }
-
-    /// Whether the blocks without a bit are the present data: the peer mirrors its writes to an Inconsistent disk only
-    /// while a resync runs, or nobody else has written since the disk became Inconsistent.
-    ///
-    /// Deviation: kernels read such blocks in any state. A Primary whose disk failed under `pass_on`, or whose resync
-    /// left failed blocks, then returns data that the other Primary has overwritten since.
-    private func followsPeer(_ volume: Volume, _ disk: Disk) -> Bool {
-        let conn = volume.state.conn
-        if conn < .connected { return disk.isInconsistentAlone }
-        return conn >= .wfBitMapT && conn <= .pausedSyncT
     }
 
     private func submitRead(_ index: Int, _ volume: Volume, _ disk: Disk) {

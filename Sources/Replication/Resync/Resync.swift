@@ -212,10 +212,6 @@ extension ReplicationEngine {
     /// What a change of state means for a resync under way.
     func followResync(_ volume: Volume, from old: DeviceState, to new: DeviceState) {
         considerRepair(volume, from: old, to: new)
-        if new.disk == .inconsistent, let disk = volume.disk {
-            let isLeftBehind = new.conn == .connected && new.pdsk == .upToDate && new.peer == .primary
-            if isLeftBehind { disk.isStale = true } else if new.conn == .syncTarget { disk.isStale = false }
-        }
         if let disk = volume.disk, disk.owesInconsistent {
             if new.disk <= .inconsistent || new.conn < .connected {
                 // Without the peer this is the best copy; the bit that is set will be synced from it again.
@@ -251,7 +247,6 @@ extension ReplicationEngine {
             volume.isBitmapSent = false
             volume.bitmapReceiver = nil
         }
-        if old.conn < .connected, new.conn >= .connected { volume.disk?.isInconsistentAlone = false }
         if old.conn < .connected, new.conn >= .connected, let disk = volume.disk, disk.activityLog.isSuspended {
             disk.activityLog.isSuspended = false
             log(.info, volume, "Resumed AL updates")

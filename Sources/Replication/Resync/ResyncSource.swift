@@ -35,7 +35,9 @@ extension ReplicationEngine {
     /// Reads when no write of an application is in the extent: between the read and its reply no newer write of the
     /// block may go out.
     func lockThenRead(_ index: Int) {
-        if !tryLockAndRead(index) { peerRequests[index].volume.lockWaiters.append(index) }
+        guard !tryLockAndRead(index) else { return }
+        peerRequests[index].volume.lockWaiters.append(index)
+        hasWaitingRequests = true
     }
 
     /// False: it must wait.

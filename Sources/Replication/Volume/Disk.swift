@@ -31,9 +31,6 @@ final class Disk {
 
     // MARK: I/O
 
-    /// The disk became Inconsistent by an error while there was no connection: no other copy has gone on since.
-    var isInconsistentAlone = false
-
     /// Operations of all kinds on the devices; the disk is let go when none is left.
     var operationsPending = 0
     /// Bitmap blocks being written.
@@ -42,9 +39,6 @@ final class Disk {
     var rewritesUnderWay = 0
     /// The transaction of the activity log under way.
     var isTransactionUnderWay = false
-    /// Inconsistent while the peer writes on and mirrors nothing here: clear bits say nothing until the bitmaps were
-    /// exchanged.
-    var isStale = false
     /// A write failed under pass_on while the peer synced from this disk: when the peer is UpToDate, this one is not.
     var owesInconsistent = false
     /// The handler was run for errors without an UpToDate peer.

@@ -34,6 +34,8 @@ final class Volume {
     var shouldRetryExtents = false
     /// Requests whose extents are reserved and wait for the transaction, ordered by its sequence.
     var transactionWaiters: RingQueue<TransactionWaiter> = RingQueue()
+    /// Sectors of writes in the transfer log.
+    var inFlightSectors: UInt64 = 0
     /// Writes that the peer sent back and that are repeated when the peer's overlapping write is done.
     var postponed: [Int] = []
 
@@ -111,6 +113,11 @@ final class Volume {
         if let requestCheckAt { earliest = min(earliest, requestCheckAt) }
         if let diskCheckAt { earliest = min(earliest, diskCheckAt) }
         return earliest
+    }
+
+    var hasWaitingRequests: Bool {
+        !heldRequests.isEmpty || !heldStarts.isEmpty || !heldReads.isEmpty || !extentWaiters.isEmpty
+            || !lockWaiters.isEmpty
     }
 
     /// The attached disk, when it may be written to.

@@ -12,6 +12,7 @@ extension ReplicationEngine {
         log.epochs[place].writeCount += 1
         log.epochs[place].unansweredCount += 1
         requests[index].epoch = log.currentNumber
+        requests[index].volume.inFlightSectors += UInt64(requests[index].byteCount / 512)
         requests[index].flags.insert(.inTransferLog)
         requests[index].previous = log.tail
         requests[index].next = -1
@@ -27,6 +28,9 @@ extension ReplicationEngine {
         requests[index].previous = -1
         requests[index].next = -1
         requests[index].flags.remove(.inTransferLog)
+        let volume = requests[index].volume
+        volume.inFlightSectors -= UInt64(requests[index].byteCount / 512)
+        if volume.state.conn == .ahead { considerReturn(volume) }
     }
 
     /// No further write joins the current epoch; its P_BARRIER is due. An epoch without writes stays open.

@@ -2,20 +2,49 @@ internal import EngineKit
 internal import Glibc
 internal import LinuxReactor
 internal import Logging
+internal import NBDLayout
+internal import NBDServer
 internal import NIOPosix
 internal import Replication
 internal import YokeControl
 
 /// The block device nodes of this daemon's volumes: `/dev/drbdN` below the root.
 ///
-/// A node is a FUSE file under a loop device, served by the resource's reactor. While it exists the volume is open, as
-/// a block device that somebody uses; it is taken away before a demotion, which is refused when the device is in use.
+/// A node is a device of the kernel's nbd driver where that is there, else a FUSE file under a loop device; both are
+/// served by the resource's reactor. While it exists the volume is open, as a block device that somebody uses; it is
+/// taken away before a demotion, which is refused when the device is in use.
 actor DeviceNodes {
     private struct Node {
         var device: ResourceRegistry.Device
         var path: String
-        var block: FileBackedBlockDevice
-        var door: DoorReference
+        var block: Block
+    }
+
+    private enum Block {
+        case fuse(FileBackedBlockDevice, DoorReference)
+        case nbd(KernelNBD)
+
+        var path: String {
+            switch self {
+            case .fuse(let block, _): block.loop.path
+            case .nbd(let block): block.path
+            }
+        }
+
+        /// Whether somebody has claimed the device, as a mounted filesystem does.
+        var isClaimed: Bool {
+            let second = open(path, O_RDONLY | O_EXCL | O_CLOEXEC)
+            guard second >= 0 else { return errno == EBUSY }
+            close(second)
+            return false
+        }
+
+        func detach() throws(DeviceNodeError) {
+            switch self {
+            case .fuse(let block, _): try block.detach()
+            case .nbd(let block): try block.disconnect()
+            }
+        }
     }
 
     /// The door, for the thread that owns it.
@@ -72,27 +101,81 @@ actor DeviceNodes {
         case nil: throw Failure(text: "\(name) is being taken down")
         }
         do {
-            return try await attach(device, minor, size, paths)
+            let path = paths.path("/dev/drbd\(minor)")
+            let block = try await attach(device, minor, size, paths)
+            try await Self.blocking { () throws(DeviceNodeError) in
+                mkdir(paths.path("/dev"), 0o755)
+                do throws(DeviceNodeError) {
+                    try BlockSpecialNode.create(path, for: block.path)
+                } catch {
+                    try? block.detach()
+                    throw error
+                }
+            }
+            return Node(device: device, path: path, block: block)
         } catch {
             _ = await device.runner.ask { $0.closeVolume(volume) }
             throw Failure(text: "no device node for \(name): \(error)")
         }
     }
 
+    private static func blocking<Value: Sendable>(
+        _ work: @escaping @Sendable () throws(DeviceNodeError) -> Value
+    ) async throws -> Value {
+        try await NIOThreadPool.singleton.runIfActive { try work() }
+    }
+
     private func attach(
         _ device: ResourceRegistry.Device, _ minor: Int, _ size: UInt64, _ paths: InstallationPaths
-    ) async throws -> Node {
+    ) async throws -> Block {
+        if KernelNBD.isAvailable, let block = try? await attachNBD(device, minor, size) { return .nbd(block) }
+        return try await attachFUSE(device, minor, size, paths)
+    }
+
+    // MARK: The kernel's nbd driver
+
+    private func attachNBD(
+        _ device: ResourceRegistry.Device, _ minor: Int, _ size: UInt64
+    ) async throws -> KernelNBD {
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw Failure(text: "no socket pair")
+        }
+        let (ours, kernels) = (ends[0], ends[1])
+        defer { close(kernels) }
+        _ = fcntl(ours, F_SETFL, O_NONBLOCK)
         let volume = device.volume
+        let export = await device.runner.ask { runner -> NBDExport? in
+            guard case .export(let export) = runner.exportAnswer(for: volume) else { return nil }
+            return runner.serveKernel(ours, export, volume) ? export : nil
+        }
+        guard let export = export ?? nil else {
+            close(ours)
+            throw Failure(text: "not to be exported now")
+        }
+        let offer = KernelNBD.Export(
+            sizeBytes: size, blockBytes: export.minimumBlock,
+            flags: export.transmissionFlags(structuredReplies: false).rawValue, identifier: "yoke-drbd\(minor)")
+        return try await Self.blocking { () throws(DeviceNodeError) -> KernelNBD in
+            try KernelNBD.connect(offer, sockets: [kernels])
+        }
+    }
+
+    // MARK: A FUSE file under a loop device
+
+    private func attachFUSE(
+        _ device: ResourceRegistry.Device, _ minor: Int, _ size: UInt64, _ paths: InstallationPaths
+    ) async throws -> Block {
         let fileName = "drbd\(minor)"
         let directory = paths.path("/run/yoke/\(fileName).mount")
-        let path = paths.path("/dev/\(fileName)")
-        let mount = try await NIOThreadPool.singleton.runIfActive { () throws(DeviceNodeError) -> FUSEMount in
+        let mount = try await Self.blocking { () throws(DeviceNodeError) -> FUSEMount in
             // What a daemon that died left behind.
             try? FUSEMount.detach(directory)
             mkdir(directory, 0o700)
             return try FUSEMount.mount(source: "yoke-\(fileName)", on: directory)
         }
         let reference = DoorReference()
+        let volume = device.volume
         let problem = await device.runner.ask { runner -> String? in
             let door = FUSEDoor(
                 fileName: fileName, sizeBytes: size, descriptor: mount.descriptor, volume: volume, runner: runner)
@@ -110,20 +193,12 @@ actor DeviceNodes {
             throw Failure(text: problem)
         }
         do {
-            let block = try await NIOThreadPool.singleton.runIfActive {
-                () throws(DeviceNodeError) -> FileBackedBlockDevice in
+            let block = try await Self.blocking { () throws(DeviceNodeError) -> FileBackedBlockDevice in
                 let block = try FileBackedBlockDevice.attach(to: mount, fileName: fileName)
                 rmdir(directory)
-                mkdir(paths.path("/dev"), 0o755)
-                do throws(DeviceNodeError) {
-                    try BlockSpecialNode.create(path, for: block.loop.path)
-                } catch {
-                    try? block.detach()
-                    throw error
-                }
                 return block
             }
-            return Node(device: device, path: path, block: block, door: reference)
+            return .fuse(block, reference)
         } catch {
             await end(reference, device.runner, abort: true)
             throw error
@@ -132,15 +207,19 @@ actor DeviceNodes {
 
     /// Takes the node of a volume away; the text of a refusal when somebody uses it.
     func remove(_ device: ResourceRegistry.Device, force: Bool = false) async -> String? {
-        guard let entry = nodes.first(where: { $0.value.device.runner === device.runner
-            && $0.value.device.volume == device.volume }) else { return nil }
+        guard
+            let entry = nodes.first(where: {
+                $0.value.device.runner === device.runner
+                    && $0.value.device.volume == device.volume
+            })
+        else { return nil }
         let (minor, node) = (entry.key, entry.value)
         while busy.contains(minor) { try? await Task.sleep(for: .milliseconds(20)) }
         guard nodes[minor] != nil else { return nil }
         busy.insert(minor)
         defer { busy.remove(minor) }
         let isFree = try? await NIOThreadPool.singleton.runIfActive { () -> Bool in
-            if node.block.loop.isClaimed && !force { return false }
+            if node.block.isClaimed && !force { return false }
             try? BlockSpecialNode.remove(node.path)
             try? node.block.detach()
             return true
@@ -149,7 +228,7 @@ actor DeviceNodes {
             return "\(minor): State change failed: (-12) Device is held open by someone\n"
         }
         nodes[minor] = nil
-        await end(node.door, device.runner, abort: force)
+        if case .fuse(_, let door) = node.block { await end(door, device.runner, abort: force) }
         _ = await device.runner.ask { runner in
             runner.record(of: device.volume)?.deviceNode = nil
             runner.closeVolume(device.volume)

@@ -119,6 +119,19 @@ extension ResourceRunner {
                 zeroesAreFast: snapshot.backing?.discardZeroes ?? false))
     }
 
+    /// Serves the kernel's nbd driver at the other end of a socket pair; takes the descriptor, false when it could not.
+    func serveKernel(_ descriptor: Int32, _ export: NBDExport, _ volume: VolumeNumber) -> Bool {
+        let session = NBDSession(
+            peer: "kernel", directory: NBDDirectory(runner: self, standard: volume), pool: buffers)
+        let client = NBDClient(session: session, volume: volume, runner: self)
+        guard let socket = try? reactor.adopt(descriptor: descriptor, handler: client) else { return false }
+        clients.append(client)
+        var actions: [NBDAction] = []
+        session.startTransmission(of: export, into: &actions)
+        client.resume(on: socket, with: actions)
+        return true
+    }
+
     func forget(_ client: NBDClient) {
         clients.removeAll { $0 === client }
     }

@@ -87,7 +87,8 @@ extension NBDFront: NBDExportDirectory {
     func nbdExport(named name: String) -> NBDExportAnswer {
         let entries = entries
         if name.isEmpty {
-            return entries.count == 1 ? entries[0].answer : .refused("say which export: qemu-img info --list, nbdinfo --list")
+            return entries.count == 1
+                ? entries[0].answer : .refused("say which export: qemu-img info --list, nbdinfo --list")
         }
         return entries.first { $0.names.contains(name) }?.answer ?? .unknown
     }
@@ -109,9 +110,9 @@ private final class FrontListener: ListeningSocketHandler {
     func listener(_ listener: ListeningSocket, accepted socket: StreamSocket) {
         guard clients.count < NBDDoor.clientCountMax else { return }
         clientCount += 1
-        // The pool keeps nothing: buffers may die on the thread that the session moves to.
+        // A pool of its own, which moves with the session to the thread that uses it from then on.
         let session = NBDSession(
-            peer: "nbd.sock client \(clientCount)", directory: front, pool: IOBufferPool(bytesKeptMax: 0))
+            peer: "nbd.sock client \(clientCount)", directory: front, pool: IOBufferPool(bytesKeptMax: 8 << 20))
         let client = FrontClient(session: session, socket: socket, reactor: reactor) { [weak self] client, moves in
             self?.clients.removeAll { $0 === client }
             if let moves { self?.move(client.session, moves.socket, moves.actions, moves.exportName) }

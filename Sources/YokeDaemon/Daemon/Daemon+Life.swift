@@ -16,9 +16,11 @@ extension Daemon {
     package func run(waitForStop: () async -> Void) async throws {
         let lock = try DaemonLock(paths: paths)
         for directory in [paths.path("/var"), paths.path("/var/lib"), paths.stateDirectory] { mkdir(directory, 0o755) }
+        paths.announce(node: settings.node)
         let server = try await ControlServer.start(paths: paths, service: self)
         logger.notice(
-            "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)")
+            "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)"
+        )
         front.start(self)
         let starting = settings.startsResources ? Task { await self.startResources() } : nil
         await waitForStop()
@@ -48,12 +50,23 @@ extension Daemon {
             return
         }
         let status = await administer(["up", "all"])
-        if status != 0 { logger.error("not every resource came up: see above, then: yoke drbdadm up all") }
+        if status != 0 {
+            for name in names where !isAttached(name) {
+                let advice = "if it never had metadata: yoke drbdadm create-md \(name); then: yoke drbdadm up \(name)"
+                logger.error("drbd \(name): has no disk and is left alone; \(advice)")
+            }
+            logger.error("not every resource came up: see above, then: yoke drbdadm up all")
+        }
         await withTaskGroup { group in
             for name in names where registry.resource(name) != nil {
                 group.addTask { await self.waitAndPromote(name) }
             }
         }
+    }
+
+    private func isAttached(_ name: String) -> Bool {
+        guard let runner = registry.resource(name) else { return false }
+        return registry.minors(of: runner).contains { registry.isAttached($0.minor) }
     }
 
     /// One resource that waits for its peer does not hold up another.

@@ -79,10 +79,18 @@ extension Daemon: RunnerHost {
             arguments: ["/bin/sh", "-c", command], environment: environment, workingDirectory: "/")
     }
 
+    package func networkConfigurationGone(of runner: ResourceRunner) {
+        registry.releaseEndpoints(runner.name)
+    }
+
     package func stateChanged(of runner: ResourceRunner, volumes: [VolumeReport]) {
         registry.noteDisks(volumes)
         tellDependents(resyncOrder.update(volumes))
         front.publish(resource: runner, volumes: volumes)
+    }
+
+    package func connectionGone(of runner: ResourceRunner) {
+        registry.releaseEndpoints(runner.name)
     }
 
     private func tellDependents(_ changes: [(minor: Int, mustWait: Bool)]) {

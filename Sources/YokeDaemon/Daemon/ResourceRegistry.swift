@@ -103,7 +103,9 @@ package final class ResourceRegistry: Sendable {
     func noteDisks(_ volumes: [VolumeReport]) {
         state.withLock { state in
             for volume in volumes {
-                if volume.backing == nil { state.attached.remove(volume.minor) } else {
+                if volume.backing == nil {
+                    state.attached.remove(volume.minor)
+                } else {
                     state.attached.insert(volume.minor)
                 }
             }

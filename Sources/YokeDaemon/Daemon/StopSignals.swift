@@ -1,33 +1,35 @@
 internal import Glibc
 package import Logging
-internal import NIOPosix
 
-/// SIGTERM and SIGINT end the daemon; SIGHUP is noted. Made before any other thread, so that none gets them.
-package final class StopSignals: Sendable {
-    /// An empty object means that the signals are blocked in all threads made from now on.
+/// SIGTERM and SIGINT end the daemon; SIGHUP is noted.
+///
+/// The signals are blocked before any other thread exists, so that none gets them, and the main thread waits for them.
+package struct StopSignals {
+    private var signals: sigset_t
+
+    /// Call it on the main thread, before anything that may start a thread (a task does).
     package init() {
         signal(SIGPIPE, SIG_IGN)
-        var signals = Self.set
+        signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&signals, number) }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    private static var set: sigset_t {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        for number in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&signals, number) }
-        return signals
+    /// Blocks until SIGTERM or SIGINT comes.
+    package func waitForStop(logger: Logger) {
+        var signals = signals
+        while true {
+            var number: Int32 = 0
+            guard sigwait(&signals, &number) == 0 else { continue }
+            if number != SIGHUP { return }
+            logger.notice("SIGHUP: the configuration is read by each command; nothing is kept to be read again")
+        }
     }
 
-    /// Returns when SIGTERM or SIGINT came.
-    package func waitForStop(logger: Logger) async {
-        _ = try? await NIOThreadPool.singleton.runIfActive {
-            var signals = Self.set
-            while true {
-                var number: Int32 = 0
-                guard sigwait(&signals, &number) == 0 else { continue }
-                if number != SIGHUP { return }
-                logger.notice("SIGHUP: the configuration is read by each command; nothing is kept to be read again")
-            }
-        }
+    /// Lets the process end at once by the next SIGTERM or SIGINT: a clean stop is under way already.
+    package func release() {
+        var signals = signals
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 }

@@ -21,10 +21,22 @@ package struct EventText {
         return lines.compactMap(\.self)
     }
 
+    /// The lines for a new resource without its volumes, or one that goes; what is inside goes first.
+    package func resourceLines(_ action: Action, _ report: ResourceReport) -> [String] {
+        let state = ResourceState([])
+        let lines = [
+            resourceLine(action, report.name, state, from: nil, report),
+            connectionLine(action, report, state, from: nil),
+        ].compactMap(\.self)
+        return action == .destroy ? lines.reversed() : lines
+    }
+
     /// The lines for a new volume, or one that goes.
     package func lines(_ action: Action, _ volume: VolumeReport, of report: ResourceReport) -> [String] {
-        [deviceLine(action, report.name, volume, from: nil), peerDeviceLine(action, report, volume, from: nil)]
-            .compactMap(\.self)
+        let lines = [
+            deviceLine(action, report.name, volume, from: nil), peerDeviceLine(action, report, volume, from: nil),
+        ].compactMap(\.self)
+        return action == .destroy ? lines.reversed() : lines
     }
 
     /// The lines for what changed between `old` (states of the volumes before, same order) and `report`.

@@ -39,9 +39,11 @@ package struct Health: Equatable, Sendable {
         let state = volume.snapshot.state
         if volume.isUnconfigured { return Health(.broken, "not configured: yoke drbdadm up \(name)") }
         if let frozen = frozen(state, name) { return frozen }
-        if let trouble = report.trouble, state.conn == .standAlone {
-            return Health(.broken, "\(trouble); choose the side to keep: on the other one \(discard(name)), then"
-                + " yoke drbdadm connect \(name) here")
+        if let trouble = report.trouble, state.conn < .connected {
+            return Health(
+                .broken,
+                "\(trouble); choose the side to keep: on the other one yoke drbdadm secondary \(name) and"
+                    + " \(discard(name)), then here yoke drbdadm connect \(name)")
         }
         let isServed = state.disk == .upToDate || (state.conn >= .connected && state.pdsk == .upToDate)
         if !isServed { return Health(.broken, unserved(state, name)) }
@@ -52,8 +54,10 @@ package struct Health: Equatable, Sendable {
         case (.connected, .upToDate, _):
             return Health(.degraded, "the peer's disk is \(state.pdsk.name): look at the log of the peer")
         case (.connected, _, _):
-            return Health(.degraded, "the disk here is \(state.disk.name), the peer serves the data: "
-                + "repair it, then yoke drbdadm attach \(name)")
+            return Health(
+                .degraded,
+                "the disk here is \(state.disk.name), the peer serves the data: "
+                    + "repair it, then yoke drbdadm attach \(name)")
         case (.standAlone, _, _):
             return Health(.degraded, "not connected and not trying: yoke drbdadm connect \(name)")
         default:
@@ -96,10 +100,16 @@ package struct Health: Equatable, Sendable {
             default: "preparing a resync"
             }
         guard let progress = snapshot.progress, state.isSyncing else { return verb }
-        let perMille = ProcText.perMille(progress)
+        let perMille = Self.perMille(progress)
         let rest = ProcText.secondsLeft(progress)
         let time = "\(rest / 3600):\(TextColumns.zeroes(rest % 3600 / 60, 2)):\(TextColumns.zeroes(rest % 60, 2))"
         return "\(verb): \(perMille / 10).\(perMille % 10) % done,"
             + " \(TextColumns.grouped(ProcText.currentSpeed(progress))) KiB/s, \(time) left"
+    }
+
+    /// What is done, plainly; /proc/drbd rounds in its own way.
+    static func perMille(_ progress: SyncProgress) -> UInt64 {
+        guard progress.totalBits > 0 else { return 1000 }
+        return (progress.totalBits - min(progress.leftBits, progress.totalBits)) * 1000 / progress.totalBits
     }
 }

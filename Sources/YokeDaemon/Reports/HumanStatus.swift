@@ -97,7 +97,7 @@ extension HumanStatus {
         let state = snapshot.state
         var sync = JSONText.null
         if let progress = snapshot.progress, state.isSyncing {
-            let perMille = ProcText.perMille(progress)
+            let perMille = Health.perMille(progress)
             sync = .object([
                 .init("percent", .decimal("\(perMille / 10).\(perMille % 10)")),
                 .init("bytesPerSecond", .number(ProcText.currentSpeed(progress) << 10)),

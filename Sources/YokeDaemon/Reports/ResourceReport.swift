@@ -41,8 +41,6 @@ package struct VolumeReport: Sendable {
     package var diskOptions: [ShownOption]
     /// Path of the device node, if there is one.
     package var deviceNode: String?
-    /// Was Primary without its peer before this start: `degr-wfc-timeout` applies. Spec: drbd-disk-and-state 18.
-    package var wasDegraded = false
 
     package init(
         minor: Int, snapshot: VolumeSnapshot, backing: BackingPaths? = nil, diskOptions: [ShownOption] = [],

@@ -51,7 +51,8 @@ package enum StatusJSON {
             .init("peer-disk-state", .string(state.pdsk.name)),
             .init("resync-suspended", .string(state.resyncSuspendedWord)),
             .init("received", .number(snapshot.receivedSectors / 2)), .init("sent", .number(snapshot.sentSectors / 2)),
-            .init("out-of-sync", .number(snapshot.outOfSyncKiB)), .init("pending", .number(UInt64(snapshot.peerPending))),
+            .init("out-of-sync", .number(snapshot.outOfSyncKiB)),
+            .init("pending", .number(UInt64(snapshot.peerPending))),
             .init("unacked", .number(UInt64(snapshot.unacknowledged))),
             .init("percent-in-sync", .decimal(TextColumns.hundredths(snapshot.doneHundredths))),
         ])

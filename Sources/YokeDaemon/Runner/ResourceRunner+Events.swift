@@ -16,7 +16,8 @@ extension ResourceRunner {
     func publish(_ event: StateChangeEvent) {
         switch event {
         case .volume(let volume, let old, let new): publishChange(of: volume, from: old, to: new)
-        case .networkConfiguration: break
+        case .networkConfiguration(let isPresent):
+            if !isPresent { host.networkConfigurationGone(of: self) }
         case .handlerCalled(let name, let volume):
             tellHelper(.call, name, volume, status: nil)
         case .handlerAnswered(let name, let volume, let status):
@@ -34,7 +35,7 @@ extension ResourceRunner {
                 guard let volume = report.volumes.first(where: { $0.minor == record.minor }) else { continue }
                 listener.receive(text.lines(action, volume, of: report))
             } else {
-                listener.receive(text.lines(action, report))
+                listener.receive(text.resourceLines(action, report))
             }
         }
     }

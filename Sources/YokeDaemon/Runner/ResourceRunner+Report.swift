@@ -19,11 +19,9 @@ extension ResourceRunner {
         let snapshot = engine.snapshot(now: reactor.now)
         let reports = snapshot.volumes.compactMap { volume -> VolumeReport? in
             guard let record = record(of: volume.volume) else { return nil }
-            var report = VolumeReport(
+            return VolumeReport(
                 minor: record.minor, snapshot: volume, backing: record.paths,
                 diskOptions: ShownOption.list(.disk, record.diskEntries), deviceNode: record.deviceNode)
-            report.wasDegraded = record.wasDegraded
-            return report
         }
         return ResourceReport(
             snapshot: snapshot, volumes: reports,

@@ -11,6 +11,10 @@ package protocol RunnerHost: AnyObject, Sendable {
     func handler(_ name: String, resource: String, volume: VolumeNumber?, peer: PeerFacts) -> ChildCommand?
     /// The states of volumes that other resources may wait for.
     func stateChanged(of runner: ResourceRunner, volumes: [VolumeReport])
+    /// The network configuration was given up, by a command or by the engine itself: its addresses are free.
+    func connectionGone(of runner: ResourceRunner)
+    /// The resource gave up its connection (StandAlone), by command or by itself: its addresses are free.
+    func networkConfigurationGone(of runner: ResourceRunner)
 }
 
 /// What handlers are told of the peer. Spec: drbd-disk-and-state 17.

@@ -15,8 +15,6 @@ final class VolumeRecord {
     var openCount = 0
     /// Path of the block device node, while there is one.
     var deviceNode: String?
-    /// Was Primary and not connected before this start: `degr-wfc-timeout` applies. Spec: drbd-disk-and-state 8.1.
-    var wasDegraded = false
 
     init(number: VolumeNumber, minor: Int) {
         self.number = number

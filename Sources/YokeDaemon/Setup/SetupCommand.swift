@@ -54,7 +54,8 @@ extension SetupCommand {
 
     package static let all: [SetupCommand] = [
         onMinor(
-            "primary", [Extra(name: "force", aliases: ["overwrite-data-of-peer"], letter: "f"), Extra(name: "o", letter: "o")]),
+            "primary",
+            [Extra(name: "force", aliases: ["overwrite-data-of-peer"], letter: "f"), Extra(name: "o", letter: "o")]),
         onMinor("secondary"),
         SetupCommand(
             name: "attach", arguments: ["minor", "lower_dev", "meta_data_dev", "meta_data_index"],
@@ -155,7 +156,8 @@ extension SetupCommand {
         default: return nil
         }
         guard let name = letters[letter] else { return nil }
-        let isFlag = name.hasPrefix("no-") || ["allow-two-primaries", "always-asbp", "use-rle", "dry-run"].contains(name)
+        let isFlag =
+            name.hasPrefix("no-") || ["allow-two-primaries", "always-asbp", "use-rle", "dry-run"].contains(name)
         return (name, isFlag)
     }
 }

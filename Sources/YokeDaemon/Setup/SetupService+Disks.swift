@@ -132,9 +132,10 @@ extension SetupService {
             if current == minor { return .failed(.resyncAfterCycle, info: nil) }
             guard visited.insert(current).inserted, let device = registry.device(current) else { return nil }
             let volume = device.volume
-            next = await device.runner.ask { runner -> Int? in
-                DiskOptions(runner.record(of: volume)?.diskEntries ?? []).resyncAfterMinor
-            } ?? nil
+            next =
+                await device.runner.ask { runner -> Int? in
+                    DiskOptions(runner.record(of: volume)?.diskEntries ?? []).resyncAfterMinor
+                } ?? nil
         }
         return nil
     }

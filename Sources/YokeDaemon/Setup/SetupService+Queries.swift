@@ -116,7 +116,7 @@ extension SetupService {
         output.standardError(times.notices)
         let waitsAfterSplitBrain = call.has("wait-after-sb")
         let isSync = call.command == "wait-sync"
-        let limit = times.limit(peerDisk: volume.snapshot.state.pdsk, wasDegraded: volume.wasDegraded)
+        let limit = times.limit(peerDisk: volume.snapshot.state.pdsk, wasDegraded: volume.snapshot.wasDegraded)
         let answer = await device.runner.wait(for: device.volume, seconds: limit) { volume in
             let state = volume.snapshot.state
             return isSync

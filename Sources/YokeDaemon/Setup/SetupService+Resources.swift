@@ -166,7 +166,8 @@ extension SetupService {
         guard let own = EndpointText(local), let peer = EndpointText(remote) else {
             let bad = EndpointText(local) == nil ? local : remote
             return output.usage(
-                "connect: '\(bad)' is not an address: [ipv4:|ipv6:]ADDRESS[:PORT] is expected (sdp, ssocks: not served)\n")
+                "connect: '\(bad)' is not an address: [ipv4:|ipv6:]ADDRESS[:PORT] is expected (sdp, ssocks: not served)\n"
+            )
         }
         let options: NetworkOptions
         do throws(OptionFailure) {

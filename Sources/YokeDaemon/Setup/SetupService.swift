@@ -51,7 +51,8 @@ package struct SetupService: Sendable {
         if call.command == "check-resize" { return 0 }
         guard let device = registry.device(minor) else {
             if ["disk", "syncer", "net"].contains(call.command), call.has("create-device") {
-                return output.failure("\(minor)", .minorNotAllocated, info: "create the resource first: new-resource, new-minor")
+                return output.failure(
+                    "\(minor)", .minorNotAllocated, info: "create the resource first: new-resource, new-minor")
             }
             return output.failure("\(minor)", .minorNotAllocated, info: "unknown minor")
         }
@@ -119,7 +120,9 @@ package struct SetupService: Sendable {
     func minor(_ text: String) -> Int? {
         var rest = text[...]
         let device = paths.path("/dev/")
-        if rest.hasPrefix(device) { rest = rest.dropFirst(device.count) } else if rest.hasPrefix("/dev/") {
+        if rest.hasPrefix(device) {
+            rest = rest.dropFirst(device.count)
+        } else if rest.hasPrefix("/dev/") {
             rest = rest.dropFirst(5)
         }
         for prefix in ["minor-", "drbd"] where rest.hasPrefix(prefix) { rest = rest.dropFirst(prefix.count) }

@@ -5,15 +5,17 @@ import Testing
 @testable import YokeDaemon
 
 @Suite struct HealthTests {
-    @Test("the level follows what a failure now would cost", arguments: [
-        (Samples.connected, Health.Level.healthy),
-        (Samples.target, .degraded),
-        (DeviceState(role: .primary, conn: .wfConnection, disk: .upToDate), .degraded),
-        (DeviceState(conn: .connected, disk: .inconsistent, pdsk: .inconsistent), .broken),
-        (DeviceState(role: .primary, conn: .wfConnection, disk: .upToDate, suspFen: true), .broken),
-        (DeviceState(role: .primary, conn: .connected, disk: .diskless, pdsk: .upToDate), .degraded),
-        (DeviceState(), .broken),
-    ])
+    @Test(
+        "the level follows what a failure now would cost",
+        arguments: [
+            (Samples.connected, Health.Level.healthy),
+            (Samples.target, .degraded),
+            (DeviceState(role: .primary, conn: .wfConnection, disk: .upToDate), .degraded),
+            (DeviceState(conn: .connected, disk: .inconsistent, pdsk: .inconsistent), .broken),
+            (DeviceState(role: .primary, conn: .wfConnection, disk: .upToDate, suspFen: true), .broken),
+            (DeviceState(role: .primary, conn: .connected, disk: .diskless, pdsk: .upToDate), .degraded),
+            (DeviceState(), .broken),
+        ])
     func level(state: DeviceState, expected: Health.Level) {
         #expect(Health(of: Samples.report([Samples.volume(state)])).level == expected)
     }
@@ -40,7 +42,7 @@ import Testing
         let text = HumanStatus.text(of: [Samples.report([Samples.syncing])], node: "alpha")
         #expect(
             text == """
-                r0: degraded - receiving from the peer: 8.0 % done, 2,596 KiB/s, 0:01:50 left
+                r0: degraded - receiving from the peer: 6.7 % done, 2,596 KiB/s, 0:01:50 left
                   role        Secondary, peer Secondary
                   connection  Connected, protocol C
                   volume 0    drbd0, 299.9 MiB, disk Inconsistent, peer UpToDate, out of sync 279.6 MiB
@@ -51,7 +53,9 @@ import Testing
 
     @Test("JSON is well-formed and escapes")
     func json() {
-        let value = JSONText.object([.init("a\"b", .string("x\ny\u{1}")), .init("n", .number(7)), .init("e", .array([]))])
+        let value = JSONText.object([
+            .init("a\"b", .string("x\ny\u{1}")), .init("n", .number(7)), .init("e", .array([])),
+        ])
         #expect(value.text == "{\n  \"a\\\"b\": \"x\\ny\\u0001\",\n  \"n\": 7,\n  \"e\": []\n}\n")
     }
 }

@@ -21,24 +21,29 @@ import Testing
                 """)
     }
 
-    @Test("flags, letter and unconfigured minors", arguments: [
-        (
-            DeviceState(conn: .wfConnection, disk: .inconsistent), true,
-            " 0: cs:WFConnection ro:Secondary/Unknown ds:Inconsistent/DUnknown C r----s"
-        ),
-        (DeviceState(disk: .upToDate), false, " 0: cs:StandAlone ro:Secondary/Unknown ds:UpToDate/DUnknown   r-----"),
-        (
-            DeviceState(
-                role: .secondary, peer: .secondary, conn: .pausedSyncT, disk: .inconsistent, pdsk: .upToDate,
-                userIsp: true), false,
-            " 0: cs:PausedSyncT ro:Secondary/Secondary ds:Inconsistent/UpToDate C r--u--"
-        ),
-        (
-            DeviceState(role: .primary, conn: .wfConnection, disk: .upToDate, suspFen: true), false,
-            " 0: cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C s-----"
-        ),
-        (DeviceState(), false, " 0: cs:Unconfigured"),
-    ])
+    @Test(
+        "flags, letter and unconfigured minors",
+        arguments: [
+            (
+                DeviceState(conn: .wfConnection, disk: .inconsistent), true,
+                " 0: cs:WFConnection ro:Secondary/Unknown ds:Inconsistent/DUnknown C r----s"
+            ),
+            (
+                DeviceState(disk: .upToDate), false,
+                " 0: cs:StandAlone ro:Secondary/Unknown ds:UpToDate/DUnknown   r-----"
+            ),
+            (
+                DeviceState(
+                    role: .secondary, peer: .secondary, conn: .pausedSyncT, disk: .inconsistent, pdsk: .upToDate,
+                    userIsp: true), false,
+                " 0: cs:PausedSyncT ro:Secondary/Secondary ds:Inconsistent/UpToDate C r--u--"
+            ),
+            (
+                DeviceState(role: .primary, conn: .wfConnection, disk: .upToDate, suspFen: true), false,
+                " 0: cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C s-----"
+            ),
+            (DeviceState(), false, " 0: cs:Unconfigured"),
+        ])
     func firstLine(state: DeviceState, logSuspended: Bool, expected: String) {
         var volume = Samples.volume(state)
         volume.snapshot.isActivityLogSuspended = logSuspended
