@@ -116,11 +116,7 @@ extension ReplicationEngine {
             enqueueOwedGeneration(volume)
         }
         enqueue(.worker) { engine in
-            if engine.connection.isLive {
-                if engine.isSuspended, !engine.log.isEmpty { engine.settleKeptRequests() }
-            } else if engine.connection.phase != .closing {
-                engine.clearTransferLog()
-            }
+            engine.settleKeptRequests()
             engine.changeSuspension(susp: false, noData: false, fencing: false)
             engine.finish(id, .success)
             return .done
@@ -128,8 +124,9 @@ extension ReplicationEngine {
     }
 
     /// Requests of a connection that was lost while I/O was suspended, and that a new one has not taken over.
-    private func settleKeptRequests() {
-        guard volumes.allSatisfy({ $0.state.conn < .connected }) else { return }
+    func settleKeptRequests() {
+        let isTakenOver = volumes.contains { $0.state.conn >= .connected }
+        guard isSuspended, !isTakenOver else { return }
         clearTransferLog()
     }
 

@@ -99,7 +99,9 @@ extension ReplicationEngine {
     }
 
     /// The reason for which I/O was held is over: the peer is back, or a disk is. Spec: drbd-disk-and-state 12 steps 4, 5.
-    func resumeAfterSuspension(cameBack: Bool, gotDisk: Bool) {
+    ///
+    /// Deviation: kernels go on when a disk is attached, but not when a resync or the peer's attach brings good data back.
+    func resumeAfterSuspension(cameBack: Bool) {
         let isWholeConnection = volumes.allSatisfy { $0.state.conn >= .connected }
         if cameBack && isWholeConnection {
             for volume in volumes { volume.owesNewCurrentUUID = false }
@@ -107,8 +109,10 @@ extension ReplicationEngine {
             changeSuspension(noData: false, fencing: false)
             return
         }
-        if gotDisk, volumes.contains(where: { $0.state.suspNod }) {
-            changeSuspension(noData: false)
-        }
+        let lacksData = volumes.contains { StateRules.lacksData($0.state) }
+        guard !lacksData, volumes.contains(where: { $0.state.suspNod }) else { return }
+        let isOnlyReason = !volumes.contains { $0.state.susp || $0.state.suspFen }
+        if isOnlyReason { settleKeptRequests() }
+        changeSuspension(noData: false)
     }
 }

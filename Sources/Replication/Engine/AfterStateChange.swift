@@ -22,18 +22,15 @@ extension ReplicationEngine {
     }
 
     private func scheduleHandlersAndResumption(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
-        func lacksData(_ state: DeviceState) -> Bool {
-            state.role == .primary && state.disk < .upToDate && state.pdsk < .upToDate
-        }
-        if lacksData(new) && !lacksData(old) {
+        if StateRules.lacksData(new) && !StateRules.lacksData(old) {
             enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }
         }
         guard new.isSuspended else { return }
         let cameBack = old.conn < .connected && new.conn >= .connected
-        let gotDisk = (old.disk == .attaching || old.disk == .negotiating) && new.disk == .upToDate
-        guard cameBack || gotDisk else { return }
+        let hasDataAgain = StateRules.lacksData(old) && !StateRules.lacksData(new)
+        guard cameBack || hasDataAgain else { return }
         enqueue(.worker) { engine in
-            engine.resumeAfterSuspension(cameBack: cameBack, gotDisk: gotDisk)
+            engine.resumeAfterSuspension(cameBack: cameBack)
             return .done
         }
     }

@@ -101,9 +101,12 @@ extension ReplicationEngine {
             return
         }
         let handler = asSource ? "before-resync-source" : "before-resync-target"
-        let serial = connection.serial
+        let (serial, changes) = (connection.serial, volume.connectionChanges)
         runHandler(handler, volume) { engine, status in
-            guard engine.connection.serial == serial, engine.connection.isLive else { return }
+            // A disk may be gone meanwhile, and the next attempt under way.
+            guard engine.connection.serial == serial, engine.connection.isLive, volume.connectionChanges == changes else {
+                return
+            }
             guard status == 0 || (asSource && status == 3) else {
                 engine.log(.info, volume, "\(handler) handler returned \(status), dropping connection.")
                 engine.loseConnection(.disconnecting)
@@ -227,6 +230,7 @@ extension ReplicationEngine {
             }
         }
         guard old.conn != new.conn else { return }
+        volume.connectionChanges += 1
         func isPaused(_ conn: ConnectionState) -> Bool { conn == .pausedSyncS || conn == .pausedSyncT }
         if let resync = volume.resync {
             if isPaused(new.conn) {

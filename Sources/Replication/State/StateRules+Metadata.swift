@@ -6,6 +6,8 @@ package enum NewGenerationReason: Equatable, Sendable {
     case peerDataLost
     /// A peer without a disk became Primary and writes to this disk alone.
     case disklessPeerPromoted
+    /// This Primary writes on without the target of its resync, which may have finished.
+    case resyncTargetLost
 }
 
 extension StateRules {
@@ -51,12 +53,18 @@ extension StateRules {
     package static func newGeneration(
         from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, faults: PlantedFaults = []
     ) -> NewGenerationReason? {
-        guard new.disk == .upToDate, bitmapUUID == 0, !faults.contains(.forgetNewCurrentUUID) else { return nil }
+        guard new.disk == .upToDate, !faults.contains(.forgetNewCurrentUUID) else { return nil }
+        if bitmapUUID != 0 { return isResyncTargetLost(from: old, to: new) ? .resyncTargetLost : nil }
         if isPeerDataLost(from: old.pdsk, to: new.pdsk) && (new.role == .primary || new.peer == .primary) {
             return .peerDataLost
         }
         if new.pdsk < .inconsistent && old.peer != .primary && new.peer == .primary { return .disklessPeerPromoted }
         return nil
+    }
+
+    private static func isResyncTargetLost(from old: DeviceState, to new: DeviceState) -> Bool {
+        guard new.role == .primary, old.conn == .syncSource || old.conn == .pausedSyncS else { return false }
+        return new.conn < .connected || new.pdsk < .inconsistent
     }
 
     /// Whether the peer's copy stops following.

@@ -176,14 +176,36 @@ package struct UUIDComparison: Equatable, Sendable {
             return circumstances.agreedVersion < 91
                 ? UUIDComparison(51, .needsProtocol(91)) : UUIDComparison(51, .targetBitmap, .peer(corrected))
         }
+        if let corrected = withoutOpenResync(peer, endedBy: own, circumstances) {
+            return UUIDComparison(52, .targetBitmap, .peer(corrected))
+        }
         if isInHistory(own.current, of: peer, circumstances) { return UUIDComparison(60, .targetFull) }
         if circumstances.same(own.bitmap, peer.current) { return UUIDComparison(70, .sourceBitmap) }
         if let corrected = withoutLostSync(of: own, seenBy: peer, circumstances) {
             return circumstances.agreedVersion < 91
                 ? UUIDComparison(71, .needsProtocol(91)) : UUIDComparison(71, .sourceBitmap, .own(corrected))
         }
+        if let corrected = withoutOpenResync(own, endedBy: peer, circumstances) {
+            return UUIDComparison(72, .sourceBitmap, .own(corrected))
+        }
         if isInHistory(peer.current, of: own, circumstances) { return UUIDComparison(80, .sourceFull) }
         return nil
+    }
+
+    /// Rules 52 and 72, which kernels do not have (they copy everything, rules 60 and 80): the source missed the end of
+    /// the resync and went on in a new generation, see ``GenerationUUIDs/beginGenerationKeepingBitmap``. Its set as it
+    /// would be if it had seen the end; nil if that is not what happened.
+    private static func withoutOpenResync(
+        _ source: GenerationUUIDs, endedBy target: GenerationUUIDs, _ circumstances: Circumstances
+    ) -> GenerationUUIDs? {
+        guard source.bitmap != 0, circumstances.same(source.history0, target.current),
+            circumstances.same(source.bitmap, target.history0),
+            circumstances.same(source.history1, target.history1)
+        else { return nil }
+        var corrected = source
+        corrected.bitmap = source.history0
+        corrected.history0 = source.bitmap
+        return corrected
     }
 
     /// Rules 51 and 71: the source's set as it was before a P_SYNC_UUID that the target never got; nil if that is not

@@ -69,13 +69,20 @@ extension ReplicationEngine {
     }
 
     /// Begins a new data generation; `body` runs when it is durable. Spec: drbd-disk-and-state 7.2.
-    func makeNewGeneration(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
+    ///
+    /// - Parameter keepsBitmap: the bitmap goes on counting from where it does, if it does.
+    func makeNewGeneration(
+        _ volume: Volume, keepsBitmap: Bool = true, _ body: @escaping (ReplicationEngine) -> Void
+    ) {
         guard let disk = volume.usableDisk else {
             body(self)
             return
         }
         let before = disk.uuids.bitmap
-        if !disk.uuids.beginGeneration(random: random.next(), isPrimary: volume.state.role == .primary) {
+        let isPrimary = volume.state.role == .primary
+        if keepsBitmap && before != 0 {
+            disk.uuids.beginGenerationKeepingBitmap(random: random.next(), isPrimary: isPrimary)
+        } else if !disk.uuids.beginGeneration(random: random.next(), isPrimary: isPrimary) {
             log(.warning, volume, "bm UUID was already set: \(before)")
         }
         volume.exposedUUID = disk.uuids.current

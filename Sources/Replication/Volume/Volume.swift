@@ -41,6 +41,9 @@ final class Volume {
 
     // MARK: Peer
 
+    /// Counts the changes of `conn`: tells whether something that waited still belongs to the same attempt.
+    var connectionChanges = 0
+
     /// The peer's generations as last announced, corrected by the comparison; nil: not known.
     var peerUUIDs: GenerationUUIDs?
     var peerChangedBits: UInt64 = 0

@@ -74,7 +74,7 @@ extension Scenario {
                 start = Int(sectors) - length
             } else if number > 0 {
                 start += random.below(stride - length + 1)
-                if random.chance(2, in: 3) { start -= start % 8 }
+                if random.chance(2, in: 3), start - start % 8 >= number * stride { start -= start % 8 }
             }
             areas.append(sector: UInt64(start), count: length)
         }

@@ -138,9 +138,13 @@ final class TestNode {
     /// Adds the volume, attaches its disk, connects.
     func bringUp(connects: Bool = true) {
         run(.addVolume(VolumeNumber(0)))
-        run(.attach(VolumeNumber(0), disk.device, diskOptions))
+        attach()
         if connects { run(.connect(pair.network, ConnectOnce())) }
     }
+
+    /// Attaches the disk of volume 0 (again).
+    @discardableResult
+    func attach() -> CommandResult? { run(.attach(VolumeNumber(0), disk.device, diskOptions)) }
 
     @discardableResult
     func promote(force: Bool = false) -> CommandResult? { run(.primary(VolumeNumber(0), force: force)) }
