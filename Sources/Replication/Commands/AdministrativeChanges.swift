@@ -134,6 +134,13 @@ extension ReplicationEngine {
 
     /// Spec: drbd-disk-and-state 7.3, drbd-wire 6.4.
     func newCurrentUUID(_ volume: Volume, clearBitmap: Bool, _ id: CommandID) {
+        // A P_STATE from the peer's side of the handshake would say Inconsistent of a disk that is declared good by then.
+        when({ _ in volume.state.conn != .connected || volume.peerConn >= .connected }) { engine in
+            engine.beginGenerationByAdministrator(volume, clearBitmap: clearBitmap, id)
+        }
+    }
+
+    private func beginGenerationByAdministrator(_ volume: Volume, clearBitmap: Bool, _ id: CommandID) {
         guard let disk = volume.usableDisk else { return fail(id, .noDisk) }
         let skipsInitialSync =
             clearBitmap && volume.state.conn == .connected && disk.uuids.current == GenerationUUIDs.justCreated

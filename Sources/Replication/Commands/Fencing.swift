@@ -95,7 +95,11 @@ extension ReplicationEngine {
     func enqueueOwedGeneration(_ volume: Volume) {
         guard volume.owesNewCurrentUUID else { return }
         volume.owesNewCurrentUUID = false
-        enqueue(.worker) { engine in engine.makeNewGeneration(volume, .worker) { _ in } }
+        enqueue(.worker) { engine in
+            // The peer may be back meanwhile.
+            guard volume.state.conn < .connected else { return .done }
+            return engine.makeNewGeneration(volume, .worker) { _ in }
+        }
     }
 
     /// The reason for which I/O was held is over: the peer is back, or a disk is. Spec: drbd-disk-and-state 12 steps 4, 5.

@@ -28,6 +28,14 @@ extension ReplicationEngine {
             endVerifyByPeer(volume)
             return .done
         }
+        // Deviation: a target that is done may go Ahead before this node has seen the end: that comes first. Kernels keep
+        // the sync UUID open and take over generations from before the resync.
+        if own.conn == .syncSource || own.conn == .pausedSyncS, peer.conn == .ahead, realDisk == .upToDate,
+            volume.resync != nil
+        {
+            endResyncAsSource(volume, withFailures: false)
+            return .retry
+        }
         // Deviation: a source ends the resync when the target is left with failed blocks; kernels stay SyncSource
         // until the connection is made anew. Spec: drbd-wire 11.5.
         if own.conn == .syncSource || own.conn == .pausedSyncS, peer.conn == .connected, realDisk == .inconsistent,
@@ -74,6 +82,7 @@ extension ReplicationEngine {
     func concludeHandshake(
         _ volume: Volume, _ peer: DeviceState, _ realDisk: DiskState, _ conclusion: ConnectionState?
     ) {
+        volume.isDecidingSync = false
         guard connection.isLive, volume.state.conn > .tearDown else { return }
         var realDisk = realDisk
         guard let conclusion else {
@@ -103,6 +112,7 @@ extension ReplicationEngine {
     ) {
         let own = volume.state
         volume.considersResync = false
+        volume.isDecidingSync = false
         var request = StateRequest(
             peer: peer.role, conn: next, pdsk: realDisk, peerIsp: peer.aftrIsp || peer.userIsp)
         // A P_STATE from before the peer learned of this disk decides nothing about it. Deviation: kernels take it for
@@ -163,6 +173,7 @@ extension ReplicationEngine {
     /// Decides who syncs from whom; the data socket waits for it.
     private func startSyncHandshake(_ volume: Volume, _ peer: DeviceState, _ realDisk: DiskState) {
         let role = volume.state.role
+        volume.isDecidingSync = true
         enqueue(.receiver) { engine in
             engine.decideSync(volume, peer, realDisk, .notTried, role: role)
         }
@@ -209,7 +220,9 @@ extension ReplicationEngine {
     ) -> SerialWork.Outcome {
         switch conclusion {
         case .demote:
-            // State changes are refused while the handshake runs, as the kernel does. Spec: drbd-wire 9.4.
+            // State changes are refused while nodes connect, as the kernel does. Spec: drbd-wire 9.4.
+            volume.isDecidingSync = false
+            defer { volume.isDecidingSync = true }
             let result = change(volume, StateRequest(role: .secondary), .soft)
             if result.isSuccess { volume.disk?.uuids.setRole(isPrimary: false) }
             return decideSync(volume, peer, realDisk, result.isSuccess ? .succeeded : .failed, role: role)

@@ -31,6 +31,7 @@ extension ReplicationEngine {
         connection.serial += 1
         stopKeepAlive()
         dropSteps(.receiver)
+        for volume in volumes { volume.isDecidingSync = false }
         connection.epoch = ReceivedEpoch()
         connection.sequenceWaitSince = nil
         connection.conflictSince = nil

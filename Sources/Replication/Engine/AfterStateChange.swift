@@ -53,8 +53,10 @@ extension ReplicationEngine {
     private func schedulePeerAttach(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
         // A peer that connected while it attached was seen as Attaching first, and waits for an answer likewise.
         guard old.pdsk <= .attaching, new.pdsk > old.pdsk, new.pdsk != .unknown else { return }
+        let resync = volume.resync
         enqueue(.worker) { engine in
-            engine.cancelResync(volume)
+            // Handlers may have held this up, and the next resync begun.
+            if volume.resync === resync { engine.cancelResync(volume) }
             engine.sendUUIDs(volume)
             engine.sendState(volume, new)
             return .done
@@ -76,14 +78,17 @@ extension ReplicationEngine {
         }
         guard let disk = volume.usableDisk else { return }
         let reason = StateRules.newGeneration(
-            from: old, to: new, bitmapUUID: disk.uuids.bitmap, faults: faults)
+            from: old, to: new, bitmapUUID: disk.uuids.bitmap, mayTargetBeDone: volume.mayTargetBeDone,
+            faults: faults)
         guard reason != nil else { return }
         if old.conn < .connected, new.role != .primary, new.peer == .primary {
             // A Primary without a disk may yet refuse this data.
             volume.owesGenerationToPeer = true
             return
         }
-        if new.isSuspended {
+        // The peer may come back and have missed nothing. Deviation: kernels put it off also when only the peer's disk is
+        // gone, whose applications write on here.
+        if new.isSuspended, new.conn < .connected {
             volume.owesNewCurrentUUID = true
             return
         }

@@ -51,10 +51,13 @@ extension StateRules {
     ///
     /// - Parameter bitmapUUID: of the own disk; a generation that is open already covers the new one.
     package static func newGeneration(
-        from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, faults: PlantedFaults = []
+        from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, mayTargetBeDone: Bool = false,
+        faults: PlantedFaults = []
     ) -> NewGenerationReason? {
         guard new.disk == .upToDate, !faults.contains(.forgetNewCurrentUUID) else { return nil }
-        if bitmapUUID != 0 { return isResyncTargetLost(from: old, to: new) ? .resyncTargetLost : nil }
+        if bitmapUUID != 0 {
+            return mayTargetBeDone && isResyncTargetLost(from: old, to: new) ? .resyncTargetLost : nil
+        }
         if isPeerDataLost(from: old.pdsk, to: new.pdsk) && (new.role == .primary || new.peer == .primary) {
             return .peerDataLost
         }

@@ -101,7 +101,7 @@ private struct SyncDecisionSteps {
         if let refusal = refuseUnrelated(comparison.result) ?? refuseWorseButNewer(comparison.result) {
             return refusal
         }
-        var result = preferConsistentDisk(comparison.result)
+        var result = preferConsistentDisk(comparison)
         if result == .splitBrain || result == .splitBrainWithoutAncestor {
             handlers.append(.initialSplitBrain)
             if result == .splitBrain || options.alwaysAfterSplitBrainPolicies {
@@ -172,9 +172,12 @@ private struct SyncDecisionSteps {
 
     /// Step 2.
     ///
-    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator.
-    private mutating func preferConsistentDisk(_ result: Result) -> Result {
-        if result == .splitBrain || result == .splitBrainWithoutAncestor { return result }
+    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator. Here only that
+    /// of rule 41, two Primaries of one generation: the Inconsistent one could not have written alone.
+    private mutating func preferConsistentDisk(_ comparison: UUIDComparison) -> Result {
+        let result = comparison.result
+        let isSplitBrain = result == .splitBrain || result == .splitBrainWithoutAncestor
+        if isSplitBrain, comparison.rule != 41 { return result }
         let isSource: Bool
         if own.disk == .inconsistent && peer.disk > .inconsistent {
             isSource = false

@@ -209,17 +209,25 @@ package struct UUIDComparison: Equatable, Sendable {
     }
 
     /// Rules 51 and 71: the source's set as it was before a P_SYNC_UUID that the target never got; nil if that is not
-    /// what happened.
+    /// what happened. The source may have gone on since, see ``GenerationUUIDs/beginGenerationKeepingBitmap``.
     private static func withoutLostSync(
         of source: GenerationUUIDs, seenBy target: GenerationUUIDs, _ circumstances: Circumstances
     ) -> GenerationUUIDs? {
-        guard circumstances.same(target.current, source.history0),
+        var corrected = source
+        if circumstances.same(target.current, source.history0),
             circumstances.isSync(
                 source.bitmap, from: source.history0, olderOwn: target.history0, olderPeer: source.history1)
+        {
+            corrected.bitmap = source.history0
+            corrected.history0 = source.history1
+            return corrected
+        }
+        let base = source.history1
+        guard source.bitmap != 0, circumstances.same(target.current, base),
+            circumstances.same(base &+ GenerationUUIDs.syncOffset, source.bitmap)
         else { return nil }
-        var corrected = source
-        corrected.bitmap = source.history0
-        corrected.history0 = source.history1
+        corrected.bitmap = base
+        corrected.history1 = target.history0
         return corrected
     }
 
@@ -238,6 +246,11 @@ package struct UUIDComparison: Equatable, Sendable {
         if isInHistory(own.history0, of: peer, circumstances) || isInHistory(own.history1, of: peer, circumstances) {
             return UUIDComparison(100, .splitBrainWithoutAncestor)
         }
+        // Kernels do not look at the bitmaps' generations here; one that went on after a resync has less history.
+        let isRelated =
+            own.bitmap != 0 && isInHistory(own.bitmap, of: peer, circumstances)
+            || peer.bitmap != 0 && isInHistory(peer.bitmap, of: own, circumstances)
+        if isRelated { return UUIDComparison(100, .splitBrainWithoutAncestor) }
         return UUIDComparison(100, .unrelated)
     }
 }

@@ -377,9 +377,15 @@ extension ReplicationEngine {
     /// writes. Deviation: kernels go on in the old generation, and a peer that was Primary meanwhile wins unseen.
     private func beginGenerationAlone(_ volume: Volume, _ disk: Disk, _ found: StateRequest) {
         guard volume.state.role == .primary, volume.state.conn < .connected, found.disk == .upToDate,
-            disk.uuids.bitmap == 0, !faults.contains(.forgetNewCurrentUUID)
+            !faults.contains(.forgetNewCurrentUUID)
         else { return }
-        disk.uuids.beginGeneration(random: random.next(), isPrimary: true)
+        if disk.uuids.bitmap == 0 {
+            disk.uuids.beginGeneration(random: random.next(), isPrimary: true)
+        } else if disk.uuids.isResyncOpen {
+            disk.uuids.beginGenerationKeepingBitmap(random: random.next(), isPrimary: true)
+        } else {
+            return
+        }
         volume.exposedUUID = disk.uuids.current
         logGenerations("new current UUID", volume, disk)
     }

@@ -39,7 +39,7 @@ final class Disk {
     var rewritesUnderWay = 0
     /// The transaction of the activity log under way.
     var isTransactionUnderWay = false
-    /// A write failed under pass_on while the peer synced from this disk: when the peer is UpToDate, this one is not.
+    /// An error was passed on while the peer synced from this disk: when the peer is UpToDate, this one is not.
     var owesInconsistent = false
     /// The handler was run for errors without an UpToDate peer.
     var hasToldOfErrors = false

@@ -10,11 +10,12 @@ extension ReplicationEngine {
 
     /// An operation on data failed: the policy decides about the disk.
     func dataFailed(_ volume: Volume, _ failure: DataFailure, sector: UInt64, byteCount: Int) {
-        guard let disk = volume.disk, !disk.isAbandoned, volume.state.disk > .failed else { return }
+        guard let disk = volume.disk, !disk.isAbandoned else { return }
+        if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
+        guard volume.state.disk > .failed else { return }
         disk.hadIOError = true
         let what = failure == .read ? "READ" : failure == .write ? "WRITE" : "FLUSH"
         log(.error, volume, "local \(what) IO error sector \(sector)+\(byteCount / 512) on data device")
-        if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
         switch disk.options.onIOError {
         case .passOn where failure != .flush:
             passOn(volume, disk, failure)
@@ -35,8 +36,8 @@ extension ReplicationEngine {
             if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
             return
         }
-        // The target of a resync has the block that this source could not write: it will be asked for it then.
-        if failure == .write, volume.state.conn > .connected { disk.owesInconsistent = true }
+        // The target of a resync will have the block that this source could not write or read: it is asked for it then.
+        if volume.state.conn > .connected { disk.owesInconsistent = true }
         guard volume.state.role == .primary, volume.state.disk == .upToDate, !disk.hasToldOfErrors else { return }
         disk.hasToldOfErrors = true
         enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }

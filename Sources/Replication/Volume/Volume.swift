@@ -68,6 +68,8 @@ final class Volume {
     /// The volume came to a live connection: what it told may have been for nobody. It is told again when the peer
     /// shows that it knows the volume. Spec: drbd-wire 7.
     var isNewToConnection = false
+    /// Who syncs from whom is decided by the roles as they are, and handlers run before it is done.
+    var isDecidingSync = false
     /// Run the sync handshake with the peer's next P_STATE. Spec: drbd-wire 8.3 step 7.
     var considersResync = false
     /// A new current UUID is due when I/O is resumed. Spec: drbd-disk-and-state 7.3.
@@ -82,6 +84,8 @@ final class Volume {
     // MARK: Resync and verify
 
     var resync: Resync?
+    /// The peer sent P_PING since this node became source of the resync: a target does that before it ends it.
+    var mayTargetBeDone = false
     var resyncExtents = ResyncExtents()
     /// Peer's resync and verify reads that wait for their extent.
     var lockWaiters: RingQueue<Int> = RingQueue()

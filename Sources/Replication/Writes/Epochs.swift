@@ -180,8 +180,10 @@ extension ReplicationEngine {
         finishIfDone(index)
     }
 
-    /// Sends again what the peer did not acknowledge; forgets the barriers of what it did: it is known not to have
-    /// rebooted. Spec: drbd-wire 21.3.
+    /// Sends again what the peer did not acknowledge as durable. Spec: drbd-wire 21.3.
+    ///
+    /// Deviation: kernels leave out what was acknowledged one by one, since the peer is known not to have rebooted. It is
+    /// not when this node's disk is no good copy, and with protocol A nobody knows what arrived.
     func resendTransferLog() {
         log.epochs = RingQueue()
         log.isBarrierDue = false
@@ -199,11 +201,8 @@ extension ReplicationEngine {
         for index in indexes {
             let volume = requests[index].volume
             if requests[index].flags.contains(.peerPending) { volume.counters.peerPending -= 1 }
-            let isAnswered = requests[index].flags.contains(.peerOK)
             requests[index].flags.remove([.peerPending, .untilTransmitted, .postponed])
-            if isAnswered {
-                finishIfDone(index)
-            } else if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
+            if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
                 sendWrite(index, volume)
             } else {
                 volume.disk?.bitmap.setOutOfSync(

@@ -232,10 +232,6 @@ extension ReplicationEngine {
             return
         }
         let request = requests[index]
-        let wasSentInVain = flags.contains(.peerFailed)
-        if let disk = request.volume.disk, wasSentInVain || flags.contains(.localFailed) {
-            disk.bitmap.setOutOfSync(sector: request.sector, byteCount: request.byteCount)
-        }
         requests.remove(index)
         if flags.contains(.inActivityLog) {
             endInActivityLog(request.volume, sector: request.sector, byteCount: request.byteCount)

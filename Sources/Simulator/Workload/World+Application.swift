@@ -173,7 +173,11 @@ extension World {
         let hadDiskError = hosts.contains { $0.lastDiskError >= request.issued && $0.lastDiskError > 0 }
         let isWithoutData = knowledge.isWithoutData[host.index][request.volume]
         let wasWithoutData = knowledge.lastWithoutData[host.index][request.volume] >= request.issued
-        if !hadDiskError, !isWithoutData, !wasWithoutData {
+        // What only the peer got is lost with the connection, also if the own disk comes back with it.
+        let wasOnlyRemote =
+            knowledge.lastWithoutLocal[host.index][request.volume] >= request.issued
+            && knowledge.lastApart[host.index][request.volume] >= request.issued
+        if !hadDiskError, !isWithoutData, !wasWithoutData, !wasOnlyRemote {
             fail(
                 "request #\(number) on \(host.name) fails with errno \(errno), though UpToDate data was there all the time"
             )

@@ -103,8 +103,14 @@ struct UUIDComparisonTests {
         row(
             "the sync UUID was lost, as source", [b, a + offset, a | 1, c], [a, 0, c, d], rule: 71, 1,
             correctsOwn: [b, a | 1, c, c]),
-        row("went on without the end, as source", [b, e, a, d], [a, 0, e, d], rule: 72, 1, correctsOwn: [b, a, e, d]),
-        row("went on without the end, as target", [a, 0, e, d], [b, e, a, d], rule: 52, -1, correctsPeer: [b, a, e, d]),
+        row(
+            "went on without the end, as source", [b, e, a, d], [a, 0, e, d], rule: 72, 1, correctsOwn: [b, a, e, d]),
+        row(
+            "went on without the end, as target", [a, 0, e, d], [b, e, a, d], rule: 52, -1, correctsPeer: [b, a, e, d]),
+        row(
+            "the sync UUID was lost, and the source went on", [b, a + offset, e, a], [a, 0, c, d], rule: 71, 1,
+            correctsOwn: [b, a, e, c]),
+        row("likewise, and the target too", [b, a + offset, e, a], [d, a, c, c], rule: 100, -100),
         row("the target went on too", [b, e, a, d], [c, a, e, d], rule: 100, -100),
         row("far ahead, younger history", [b, e, a, d], [a, 0, c, d], rule: 80, 2),
         row("far ahead, older history", [b, e, d, a], [a, 0, c, d], rule: 80, 2),
