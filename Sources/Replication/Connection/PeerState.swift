@@ -58,6 +58,8 @@ extension ReplicationEngine {
     /// Step 6.
     private func nextConnection(_ own: DeviceState, _ peer: DeviceState) -> ConnectionState {
         if peer.conn == .ahead { return .behind }
+        // The peer has ended a verify because of an error of its disk.
+        if own.conn.isVerify, peer.conn == .connected, peer.disk < .upToDate { return .connected }
         return own.conn == .wfReportParams ? .connected : own.conn
     }
 
@@ -199,6 +201,8 @@ extension ReplicationEngine {
         for record in decision.log { log(record.level, volume, record.text) }
         switch decision.comparison.correction {
         case .own(let uuids):
+            // A peer that attaches decides after it was told, and must come to the mirrored result.
+            if volume.state.conn == .connected { volume.uncorrectedUUIDs = disk.uuids }
             disk.uuids = uuids
             disk.touch()
         case .peer(let uuids):

@@ -57,7 +57,8 @@ extension ReplicationEngine {
         enqueue(.worker) { engine in
             // Handlers may have held this up, and the next resync begun.
             if volume.resync === resync { engine.cancelResync(volume) }
-            engine.sendUUIDs(volume)
+            engine.sendUUIDs(volume, volume.uncorrectedUUIDs)
+            volume.uncorrectedUUIDs = nil
             engine.sendState(volume, new)
             return .done
         }

@@ -6,7 +6,7 @@ package enum NewGenerationReason: Equatable, Sendable {
     case peerDataLost
     /// A peer without a disk became Primary and writes to this disk alone.
     case disklessPeerPromoted
-    /// This Primary writes on without the target of its resync, which may have finished.
+    /// The source of a resync is written to without the target, which may have finished.
     case resyncTargetLost
 }
 
@@ -66,8 +66,9 @@ extension StateRules {
     }
 
     private static func isResyncTargetLost(from old: DeviceState, to new: DeviceState) -> Bool {
-        guard new.role == .primary, old.conn == .syncSource || old.conn == .pausedSyncS else { return false }
-        return new.conn < .connected || new.pdsk < .inconsistent
+        guard old.conn == .syncSource || old.conn == .pausedSyncS else { return false }
+        if new.conn < .connected { return new.role == .primary }
+        return new.pdsk < .inconsistent && (new.role == .primary || new.peer == .primary)
     }
 
     /// Whether the peer's copy stops following.

@@ -272,6 +272,11 @@ private struct SyncDecisionSteps {
             tell(.error, "I shall become SyncSource, but I am inconsistent!")
             return .refuse
         }
+        // The peer refuses likewise. Deviation: kernels do not come here, see step 2.
+        if becomesTarget && peer.disk == .inconsistent {
+            tell(.error, "I shall become SyncTarget, but the peer is inconsistent!")
+            return .refuse
+        }
         let isPrimary = own.role == .primary && demotion != .succeeded
         guard becomesTarget, isPrimary, ownDiskNow >= .consistent else { return nil }
         if options.onRoleConflict == .violently {

@@ -354,7 +354,9 @@ extension ReplicationEngine {
         if !isNegotiating { beginGenerationAlone(volume, disk, found) }
         // The magic of a running node is on disk before anything is written or announced.
         syncMetadata(volume) { engine in
-            guard !disk.isAbandoned, volume.state.disk == .attaching, volume.attachCommand == attach.command else {
+            guard !disk.isAbandoned, !disk.hasMetadataError, volume.state.disk == .attaching,
+                volume.attachCommand == attach.command
+            else {
                 return engine.abortWriting(attach, "the superblock")
             }
             guard (volume.state.conn == .connected) == isNegotiating else { return engine.conclude(attach, disk) }

@@ -33,7 +33,11 @@ extension ReplicationEngine {
     /// the block counts as out of sync, the handler runs.
     private func passOn(_ volume: Volume, _ disk: Disk, _ failure: DataFailure) {
         if volume.state.pdsk == .upToDate {
-            if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
+            // A verify needs two good disks, and would keep this one UpToDate.
+            let conn = volume.state.conn.isVerify ? ConnectionState.connected : nil
+            if volume.state.disk > .inconsistent {
+                change(volume, StateRequest(conn: conn, disk: .inconsistent), .hard)
+            }
             return
         }
         // The target of a resync will have the block that this source could not write or read: it is asked for it then.
@@ -47,11 +51,15 @@ extension ReplicationEngine {
     func metadataFailed(_ volume: Volume, _ what: String, errno: Int32) {
         guard let disk = volume.disk else { return }
         log(.error, volume, "meta data I/O error: \(what) failed, errno \(errno)")
+        if volume.state.disk == .attaching {
+            // The attach finds that out at its end.
+            disk.hasMetadataError = true
+        } else if !disk.isAbandoned, volume.state.disk > .failed {
+            failDisk(
+                volume, "Meta data IO failed. Detaching...", callsHandler: disk.options.onIOError == .callLocalIOError)
+        }
+        // Behind the change of state: nobody tells the peer of what is not on disk.
         releaseDurabilityWaits(disk, all: true)
-        guard !disk.isAbandoned, volume.state.disk > .failed || volume.state.disk == .attaching else { return }
-        if volume.state.disk == .attaching { return }
-        failDisk(
-            volume, "Meta data IO failed. Detaching...", callsHandler: disk.options.onIOError == .callLocalIOError)
     }
 
     private func failDisk(_ volume: Volume, _ text: String, callsHandler: Bool = false) {

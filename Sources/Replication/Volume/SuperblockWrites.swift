@@ -15,7 +15,7 @@ extension ReplicationEngine {
     /// Writes the superblock of `volume` if it is dirty; `body` runs when what it says now is durable, or when there is
     /// no disk (any more) that could say it: whoever goes on looks at the state.
     func syncMetadata(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
-        guard let disk = volume.disk, volume.state.disk != .diskless, disk.isDirty else {
+        guard let disk = volume.disk, !disk.isAbandoned, volume.state.disk != .diskless, disk.isDirty else {
             body(self)
             return
         }

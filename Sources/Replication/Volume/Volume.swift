@@ -44,6 +44,8 @@ final class Volume {
     /// Counts the changes of `conn`: tells whether something that waited still belongs to the same attempt.
     var connectionChanges = 0
 
+    /// The own generations before the comparison corrected them, for a peer that has yet to compare.
+    var uncorrectedUUIDs: GenerationUUIDs?
     /// The peer's generations as last announced, corrected by the comparison; nil: not known.
     var peerUUIDs: GenerationUUIDs?
     var peerChangedBits: UInt64 = 0

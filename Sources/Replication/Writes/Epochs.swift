@@ -210,6 +210,8 @@ extension ReplicationEngine {
                 finishIfDone(index)
             }
         }
+        // Those that are answered to the application end no epoch any more.
+        closeEpoch()
         changed()
     }
 }

@@ -193,7 +193,10 @@ extension World {
         if contains(text, "Split-Brain detected") || contains(text, "Inconsistent but has data that") {
             host.admin.sawSplitBrain = true
         }
-        if contains(text, "but I am primary") { host.admin.sawRoleConflict = true }
+        let isWrongPrimary = host.index != preferredPrimary || host.states.contains { $0.disk != .upToDate }
+        if contains(text, "but I am primary") || isWrongPrimary && contains(text, "Multiple primaries not allowed") {
+            host.admin.sawRoleConflict = true
+        }
         if contains(text, "based on AL.") { reach(.activityLogReplay) }
         if contains(text, "meta data I/O error") { reach(.metadataFailed) }
         if contains(text, "initial packet") && contains(text, "crossed") { reach(.crossedSockets) }
