@@ -317,6 +317,16 @@ extension Bitmap {
         return nil
     }
 
+    /// The first block from `block` on that is not on disk as it is: changed, or being written.
+    package func nextUnwrittenBlock(from block: Int) -> Int? {
+        var block = max(block, 0)
+        while block < blockCount {
+            if !blockStates[block].isDisjoint(with: [.changed, .beingWritten]) { return block }
+            block += 1
+        }
+        return nil
+    }
+
     /// The whole bitmap is to be written.
     package func markAllChanged() {
         for block in blockStates.indices { blockStates[block].insert(.changed) }

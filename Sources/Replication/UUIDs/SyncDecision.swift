@@ -172,12 +172,17 @@ private struct SyncDecisionSteps {
 
     /// Step 2.
     ///
-    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator. Here only that
+    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator. Here only one
+    /// whose Inconsistent side is given up by discard-my-data (before the policies, which may say the opposite), and that
     /// of rule 41, two Primaries of one generation: the Inconsistent one could not have written alone.
     private mutating func preferConsistentDisk(_ comparison: UUIDComparison) -> Result {
         let result = comparison.result
         let isSplitBrain = result == .splitBrain || result == .splitBrainWithoutAncestor
-        if isSplitBrain, comparison.rule != 41 { return result }
+        let worse = own.disk == .inconsistent ? own : peer
+        let isGivenUp =
+            worse.flags.contains(.discardMyData)
+            && own.flags.contains(.discardMyData) != peer.flags.contains(.discardMyData)
+        if isSplitBrain, comparison.rule != 41, !isGivenUp { return result }
         let isSource: Bool
         if own.disk == .inconsistent && peer.disk > .inconsistent {
             isSource = false

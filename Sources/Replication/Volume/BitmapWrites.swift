@@ -91,11 +91,10 @@ extension ReplicationEngine {
         case .all:
             return job.cursor < disk.bitmap.blockCount ? job.cursor : nil
         case .changed:
-            while let block = disk.bitmap.nextChangedBlock(from: job.cursor) {
-                job.cursor = block
-                return block
-            }
-            return nil
+            // What another job is writing has to be waited for.
+            guard let block = disk.bitmap.nextUnwrittenBlock(from: job.cursor) else { return nil }
+            job.cursor = block
+            return block
         case .blocks(let blocks):
             while job.cursor < blocks.count {
                 let block = blocks[job.cursor]
