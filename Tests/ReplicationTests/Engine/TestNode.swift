@@ -25,6 +25,8 @@ final class TestNode {
     var changes: [StateChangeEvent] = []
     var releasedDevices = 0
     var diskOptions = DiskOptions()
+    /// What its disk needs longer than the pair's.
+    var extraDiskLatency = Duration.zero
     /// Counts the incarnations, so that late completions of a dead one go nowhere.
     var incarnation = 0
     private var lastID: UInt64 = 0
@@ -88,7 +90,7 @@ final class TestNode {
     }
 
     private func submit(_ operation: DiskOperation) {
-        later(pair.diskLatency) { node in
+        later(pair.diskLatency + extraDiskLatency) { node in
             let disk = operation.device.volume == VolumeNumber(0) ? node.disk : node.secondDisk!
             guard !disk.isStuck else { return }
             let errno = disk.perform(operation)
