@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Simulator
 
 /// `yoke-sim faults`: shows that rules broken on purpose are noticed.
@@ -49,6 +50,7 @@ struct FaultsCommand: ParsableCommand {
             } else {
                 print("\(name)  MISSED by \(histories) histories")
             }
+            fflush(nil)
         }
         print("\(caught) of \(faults.count) faults caught")
         if faults.count - caught > (only == nil ? missedMax : 0) { throw ExitCode(1) }
