@@ -56,6 +56,12 @@ package final class ReplicationEngine {
     /// Asked again after each change.
     var conditionWaits: [ConditionWait] = []
     var needsSettling = false
+    /// Steps in all lanes that have not begun.
+    var stepsPending = 0
+    /// Some volume has requests that wait for I/O to go on, for extents or for resync locks.
+    var hasWaitingRequests = false
+    /// Some volume has extents that wait for a transaction of the activity log.
+    var hasPendingExtents = false
     /// State changes of all volumes; who waits for the next one remembers the number.
     var stateChangeCount: UInt64 = 0
     /// The command under way in its lane.

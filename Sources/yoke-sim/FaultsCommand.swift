@@ -1,14 +1,19 @@
 import ArgumentParser
+import Glibc
 import Simulator
 
-/// `yoke-sim faults`: shows that each rule broken on purpose is noticed.
+/// `yoke-sim faults`: shows that rules broken on purpose are noticed.
 struct FaultsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "faults",
-        abstract: "Break the rules of the engine one by one and run histories until each is caught.")
+        abstract: "Break the rules of the engine one by one and run histories until each is caught.",
+        discussion: "Prints one line for each rule. Fails when more than --missed-max of them were not caught.")
 
     @Option(help: "Histories for each fault at most.")
-    var seeds = 2000
+    var seeds = 3000
+
+    @Option(help: "Seconds for each fault at most.")
+    var seconds = 90
 
     @Option(help: "Seed of the first history.")
     var first: UInt64 = 1
@@ -16,24 +21,72 @@ struct FaultsCommand: ParsableCommand {
     @Option(help: "Processes that run histories.")
     var jobs = 2
 
+    @Option(help: "Faults that may stay unnoticed.")
+    var missedMax = 2
+
     @Option(help: ArgumentHelp("Only this fault.", valueName: "name"))
     var only: String?
 
-    func run() throws {
-        var missed = 0
-        for fault in FaultCatalog.all where only == nil || only == fault.name {
-            var campaign = Campaign(
-                first: first, count: seeds, jobs: jobs, seconds: 0, failuresMax: 1, fault: fault.name)
-            campaign.run()
-            if let failure = campaign.failures.first {
-                print(
-                    "\(fault.name): caught by seed \(failure.seed) after \(campaign.histories) histories: \(failure.text)"
-                )
-            } else {
-                missed += 1
-                print("\(fault.name): NOT caught by \(campaign.histories) histories")
-            }
+    func validate() throws {
+        guard jobs > 0 else { throw ValidationError("--jobs must be at least 1") }
+        guard seeds > 0 else { throw ValidationError("--seeds must be at least 1") }
+        if let only, FaultCatalog.find(only) == nil {
+            throw ValidationError("no fault is called \(only); there are: \(FaultCatalog.names)")
         }
-        if missed > 0 { throw ExitCode(1) }
+    }
+
+    func run() throws {
+        let faults = FaultCatalog.all.filter { only == nil || only == $0.name }
+        let width = faults.map(\.name.count).max() ?? 0
+        var caught = 0
+        for fault in faults {
+            let search = look(for: fault)
+            let name = fault.name + String(repeating: " ", count: width - fault.name.count)
+            let count = String(search.histories)
+            let histories = String(repeating: " ", count: max(0, 5 - count.count)) + count
+            if let failure = search.failure {
+                caught += 1
+                print("\(name)  caught by \(histories) histories, seed \(failure.seed): \(failure.text.prefix(150))")
+            } else {
+                print("\(name)  MISSED by \(histories) histories")
+            }
+            fflush(nil)
+        }
+        print("\(caught) of \(faults.count) faults caught")
+        if faults.count - caught > (only == nil ? missedMax : 0) { throw ExitCode(1) }
+    }
+
+    private struct Search {
+        var histories = 0
+        var failure: Campaign.Failure?
+    }
+
+    /// A seed that fails without the fault too shows nothing, and the search goes on behind it.
+    private func look(for fault: FaultCatalog.Entry) -> Search {
+        var search = Search()
+        var next = first
+        var secondsLeft = seconds
+        while search.histories < seeds, secondsLeft > 0 {
+            var campaign = Campaign(
+                first: next, count: seeds - search.histories, jobs: jobs, seconds: secondsLeft, failuresMax: 1,
+                fault: fault.name)
+            campaign.run()
+            search.histories += campaign.histories
+            secondsLeft -= Int(campaign.elapsed)
+            guard let failure = campaign.failures.first else { break }
+            guard failsAnyway(failure.seed) else {
+                search.failure = failure
+                break
+            }
+            print("\(fault.name): seed \(failure.seed) fails without it too")
+            next = failure.seed + 1
+        }
+        return search
+    }
+
+    private func failsAnyway(_ seed: UInt64) -> Bool {
+        var campaign = Campaign(first: seed, count: 1, jobs: 1, seconds: 0, failuresMax: 1, fault: nil)
+        campaign.run()
+        return !campaign.failures.isEmpty
     }
 }

@@ -101,6 +101,9 @@ package struct ActivityLog {
     /// Extents that are in slots, ascending.
     package var extents: [UInt32] { slots.filter { $0 != Self.free }.sorted() }
 
+    /// Slots with references.
+    package var usedExtentCount: Int { slots.count - freeSlots - unused.count }
+
     /// Whether a request holds a reference to the extent.
     package func isInUse(_ extent: UInt32) -> Bool {
         guard let slot = slotOfExtent[extent] else { return false }

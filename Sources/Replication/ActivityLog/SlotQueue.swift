@@ -8,6 +8,7 @@ struct SlotQueue {
     private var newer: [Int32]
     private var oldest = none
     private var newest = none
+    private(set) var count = 0
 
     init(slotCount: Int) {
         older = Array(repeating: Self.outside, count: slotCount)
@@ -34,6 +35,7 @@ struct SlotQueue {
         if newest != Self.none { newer[Int(newest)] = Int32(slot) }
         newest = Int32(slot)
         if oldest == Self.none { oldest = Int32(slot) }
+        count += 1
     }
 
     mutating func remove(_ slot: Int) {
@@ -42,5 +44,6 @@ struct SlotQueue {
         if before == Self.none { oldest = after } else { newer[Int(before)] = after }
         if after == Self.none { newest = before } else { older[Int(after)] = before }
         older[slot] = Self.outside
+        count -= 1
     }
 }

@@ -29,6 +29,8 @@ package final class Bitmap {
 
         static let changed = BlockState(rawValue: 1)
         static let beingWritten = BlockState(rawValue: 2)
+        /// Bits were cleared since the block was last copied out to be written.
+        static let cleared = BlockState(rawValue: 4)
     }
 
     package static let sectorsPerBit: UInt64 = 8
@@ -153,7 +155,7 @@ extension Bitmap {
             words[word] = (old & ~mask).littleEndian
             extentCounts[word / Self.wordsPerExtent] -= UInt16(removed)
             if extentCounts[word / Self.wordsPerExtent] == 0 { hasCleanedExtent = true }
-            blockStates[word / Self.wordsPerBlock].insert(.changed)
+            blockStates[word / Self.wordsPerBlock].formUnion([.changed, .cleared])
             changed += removed
         }
         setBitCount -= changed
@@ -270,7 +272,7 @@ extension Bitmap {
             words[first + index] = (word & validBits(ofWord: first + index)).littleEndian
         }
         for extent in block * 8..<(block + 1) * 8 { recount(extent) }
-        blockStates[block].remove(.changed)
+        blockStates[block].subtract([.changed, .cleared])
     }
 
     private func recount(_ extent: Int) {
@@ -296,8 +298,11 @@ extension Bitmap {
     package func finishWrite(block: Int, succeeded: Bool) {
         precondition(blockStates[block].contains(.beingWritten), "bitmap block \(block) is not being written")
         blockStates[block].remove(.beingWritten)
-        if !succeeded { blockStates[block].insert(.changed) }
+        if !succeeded { blockStates[block].formUnion([.changed, .cleared]) }
     }
+
+    /// Whether the block lost bits since it was last copied out: the disk must not learn that before it has the data.
+    package func hasClearedBits(block: Int) -> Bool { blockStates[block].contains(.cleared) }
 
     package func isChanged(block: Int) -> Bool { blockStates[block].contains(.changed) }
     package func isBeingWritten(block: Int) -> Bool { blockStates[block].contains(.beingWritten) }
@@ -307,6 +312,16 @@ extension Bitmap {
         var block = max(block, 0)
         while block < blockCount {
             if blockStates[block].contains(.changed) { return block }
+            block += 1
+        }
+        return nil
+    }
+
+    /// The first block from `block` on that is not on disk as it is: changed, or being written.
+    package func nextUnwrittenBlock(from block: Int) -> Int? {
+        var block = max(block, 0)
+        while block < blockCount {
+            if !blockStates[block].isDisjoint(with: [.changed, .beingWritten]) { return block }
             block += 1
         }
         return nil

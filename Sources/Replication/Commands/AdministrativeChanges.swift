@@ -116,11 +116,7 @@ extension ReplicationEngine {
             enqueueOwedGeneration(volume)
         }
         enqueue(.worker) { engine in
-            if engine.connection.isLive {
-                if engine.isSuspended, !engine.log.isEmpty { engine.settleKeptRequests() }
-            } else if engine.connection.phase != .closing {
-                engine.clearTransferLog()
-            }
+            engine.settleKeptRequests()
             engine.changeSuspension(susp: false, noData: false, fencing: false)
             engine.finish(id, .success)
             return .done
@@ -128,8 +124,9 @@ extension ReplicationEngine {
     }
 
     /// Requests of a connection that was lost while I/O was suspended, and that a new one has not taken over.
-    private func settleKeptRequests() {
-        guard volumes.allSatisfy({ $0.state.conn < .connected }) else { return }
+    func settleKeptRequests() {
+        let isTakenOver = volumes.contains { $0.state.conn >= .connected }
+        guard isSuspended, !isTakenOver else { return }
         clearTransferLog()
     }
 
@@ -137,6 +134,13 @@ extension ReplicationEngine {
 
     /// Spec: drbd-disk-and-state 7.3, drbd-wire 6.4.
     func newCurrentUUID(_ volume: Volume, clearBitmap: Bool, _ id: CommandID) {
+        // A P_STATE from the peer's side of the handshake would say Inconsistent of a disk that is declared good by then.
+        when({ _ in volume.state.conn != .connected || volume.peerConn >= .connected }) { engine in
+            engine.beginGenerationByAdministrator(volume, clearBitmap: clearBitmap, id)
+        }
+    }
+
+    private func beginGenerationByAdministrator(_ volume: Volume, clearBitmap: Bool, _ id: CommandID) {
         guard let disk = volume.usableDisk else { return fail(id, .noDisk) }
         let skipsInitialSync =
             clearBitmap && volume.state.conn == .connected && disk.uuids.current == GenerationUUIDs.justCreated

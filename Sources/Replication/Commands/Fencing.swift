@@ -95,11 +95,17 @@ extension ReplicationEngine {
     func enqueueOwedGeneration(_ volume: Volume) {
         guard volume.owesNewCurrentUUID else { return }
         volume.owesNewCurrentUUID = false
-        enqueue(.worker) { engine in engine.makeNewGeneration(volume, .worker) { _ in } }
+        enqueue(.worker) { engine in
+            // The peer may be back meanwhile.
+            guard volume.state.conn < .connected else { return .done }
+            return engine.makeNewGeneration(volume, .worker) { _ in }
+        }
     }
 
     /// The reason for which I/O was held is over: the peer is back, or a disk is. Spec: drbd-disk-and-state 12 steps 4, 5.
-    func resumeAfterSuspension(cameBack: Bool, gotDisk: Bool) {
+    ///
+    /// Deviation: kernels go on when a disk is attached, but not when a resync or the peer's attach brings good data back.
+    func resumeAfterSuspension(cameBack: Bool) {
         let isWholeConnection = volumes.allSatisfy { $0.state.conn >= .connected }
         if cameBack && isWholeConnection {
             for volume in volumes { volume.owesNewCurrentUUID = false }
@@ -107,8 +113,10 @@ extension ReplicationEngine {
             changeSuspension(noData: false, fencing: false)
             return
         }
-        if gotDisk, volumes.contains(where: { $0.state.suspNod }) {
-            changeSuspension(noData: false)
-        }
+        let lacksData = volumes.contains { StateRules.lacksData($0.state) }
+        guard !lacksData, volumes.contains(where: { $0.state.suspNod }) else { return }
+        let isOnlyReason = !volumes.contains { $0.state.susp || $0.state.suspFen }
+        if isOnlyReason { settleKeptRequests() }
+        changeSuspension(noData: false)
     }
 }

@@ -124,7 +124,8 @@ extension ReplicationEngine {
             volume.exposedUUID = peer.current
         }
         let isAlone = volume.state.conn < .connected || volume.state.pdsk <= .failed
-        let isNewGeneration = promotion.overrodeDisk || (isAlone && disk?.uuids.bitmap == 0)
+        let mayPeerHaveIt = disk?.uuids.bitmap == 0 || disk?.uuids.isResyncOpen == true
+        let isNewGeneration = promotion.overrodeDisk || (isAlone && mayPeerHaveIt)
         volume.holdCount += 1
         let conclude: (ReplicationEngine) -> Void = { engine in
             volume.holdCount -= 1
@@ -135,7 +136,7 @@ extension ReplicationEngine {
             engine.finish(id, .success)
         }
         if isNewGeneration, disk != nil {
-            makeNewGeneration(volume, conclude)
+            makeNewGeneration(volume, keepsBitmap: !promotion.overrodeDisk, conclude)
         } else if let disk {
             disk.uuids.setRole(isPrimary: true)
             disk.touch()

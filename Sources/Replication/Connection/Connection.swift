@@ -46,6 +46,8 @@ final class Connection {
 
     // MARK: Receiving
 
+    /// The data socket may hold packets that could not be looked at; to be tried again when something changed.
+    var needsResume = false
     var epoch = ReceivedEpoch()
     var sequenceWaitSince: Instant?
     var sequenceWaitedFor: UInt32 = 0
@@ -53,6 +55,9 @@ final class Connection {
     var conflictSince: Instant?
 
     // MARK: Keep-alive
+
+    /// Some socket has bytes that the owner was not told of.
+    var needsTransmit = false
 
     /// When anything last came on either socket.
     var lastReceived = Instant.zero

@@ -11,6 +11,7 @@ extension ReplicationEngine {
         do throws(LayoutError) {
             switch command {
             case .ping:
+                for volume in volumes { volume.mayTargetBeDone = true }
                 sendEmpty(.pingAck, on: connection.meta)
                 return .done
             case .pingAck:

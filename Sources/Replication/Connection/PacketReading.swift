@@ -22,7 +22,11 @@ extension ReplicationEngine {
 
     /// Looks at all packets that have come completely and may be looked at.
     func parse(_ channel: SocketChannel) {
-        while mayParse(channel) {
+        while true {
+            guard mayParse(channel) else {
+                connection.needsResume = true
+                break
+            }
             guard channel.header != nil || readHeader(channel) else { break }
             guard let header = channel.header, collect(channel, header) else { break }
             switch deliver(channel, header) {
@@ -30,6 +34,7 @@ extension ReplicationEngine {
                 channel.consumePacket()
             case .retry:
                 channel.isStalled = true
+                connection.needsResume = true
                 return
             case .violation(let text):
                 refusePacket(channel, header, text)
@@ -169,9 +174,10 @@ extension ReplicationEngine {
 
     /// Goes on with the data socket after something that it waited for.
     func resumeReceiver() {
-        guard let data = connection.data, receiver.isIdle else { return }
+        guard connection.needsResume, let data = connection.data, receiver.isIdle else { return }
         if connection.isLive { advanceEpoch() }
         guard connection.epoch.stage == .open else { return }
+        connection.needsResume = false
         data.isStalled = false
         parse(data)
     }

@@ -28,6 +28,14 @@ extension ReplicationEngine {
             endVerifyByPeer(volume)
             return .done
         }
+        // Deviation: a target that is done may go Ahead before this node has seen the end: that comes first. Kernels keep
+        // the sync UUID open and take over generations from before the resync.
+        if own.conn == .syncSource || own.conn == .pausedSyncS, peer.conn == .ahead, realDisk == .upToDate,
+            volume.resync != nil
+        {
+            endResyncAsSource(volume, withFailures: false)
+            return .retry
+        }
         // Deviation: a source ends the resync when the target is left with failed blocks; kernels stay SyncSource
         // until the connection is made anew. Spec: drbd-wire 11.5.
         if own.conn == .syncSource || own.conn == .pausedSyncS, peer.conn == .connected, realDisk == .inconsistent,
@@ -50,6 +58,8 @@ extension ReplicationEngine {
     /// Step 6.
     private func nextConnection(_ own: DeviceState, _ peer: DeviceState) -> ConnectionState {
         if peer.conn == .ahead { return .behind }
+        // The peer has ended a verify because of an error of its disk.
+        if own.conn.isVerify, peer.conn == .connected, peer.disk < .upToDate { return .connected }
         return own.conn == .wfReportParams ? .connected : own.conn
     }
 
@@ -74,6 +84,7 @@ extension ReplicationEngine {
     func concludeHandshake(
         _ volume: Volume, _ peer: DeviceState, _ realDisk: DiskState, _ conclusion: ConnectionState?
     ) {
+        volume.isDecidingSync = false
         guard connection.isLive, volume.state.conn > .tearDown else { return }
         var realDisk = realDisk
         guard let conclusion else {
@@ -103,6 +114,7 @@ extension ReplicationEngine {
     ) {
         let own = volume.state
         volume.considersResync = false
+        volume.isDecidingSync = false
         var request = StateRequest(
             peer: peer.role, conn: next, pdsk: realDisk, peerIsp: peer.aftrIsp || peer.userIsp)
         // A P_STATE from before the peer learned of this disk decides nothing about it. Deviation: kernels take it for
@@ -163,6 +175,7 @@ extension ReplicationEngine {
     /// Decides who syncs from whom; the data socket waits for it.
     private func startSyncHandshake(_ volume: Volume, _ peer: DeviceState, _ realDisk: DiskState) {
         let role = volume.state.role
+        volume.isDecidingSync = true
         enqueue(.receiver) { engine in
             engine.decideSync(volume, peer, realDisk, .notTried, role: role)
         }
@@ -188,6 +201,8 @@ extension ReplicationEngine {
         for record in decision.log { log(record.level, volume, record.text) }
         switch decision.comparison.correction {
         case .own(let uuids):
+            // A peer that attaches decides after it was told, and must come to the mirrored result.
+            if volume.state.conn == .connected { volume.uncorrectedUUIDs = disk.uuids }
             disk.uuids = uuids
             disk.touch()
         case .peer(let uuids):
@@ -209,7 +224,9 @@ extension ReplicationEngine {
     ) -> SerialWork.Outcome {
         switch conclusion {
         case .demote:
-            // State changes are refused while the handshake runs, as the kernel does. Spec: drbd-wire 9.4.
+            // State changes are refused while nodes connect, as the kernel does. Spec: drbd-wire 9.4.
+            volume.isDecidingSync = false
+            defer { volume.isDecidingSync = true }
             let result = change(volume, StateRequest(role: .secondary), .soft)
             if result.isSuccess { volume.disk?.uuids.setRole(isPrimary: false) }
             return decideSync(volume, peer, realDisk, result.isSuccess ? .succeeded : .failed, role: role)

@@ -72,6 +72,7 @@ extension ReplicationEngine {
 
     private func noteSending(_ channel: SocketChannel) {
         channel.needsTransmit = true
+        connection.needsTransmit = true
         guard channel.output.isEmpty else { return }
         channel.lastProgress = now
         channel.sendTimeoutsLeft = max(1, connection.network?.koCount ?? 7)
@@ -80,6 +81,8 @@ extension ReplicationEngine {
 
     /// Tells the owner of each socket that has new bytes, once for each input.
     func emitTransmits() {
+        guard connection.needsTransmit else { return }
+        connection.needsTransmit = false
         for channel in connection.channels where channel.needsTransmit {
             channel.needsTransmit = false
             actions.append(.transmit(channel.id))

@@ -30,7 +30,8 @@ extension ReplicationEngine {
         connection.phaseDeadline = nil
         connection.serial += 1
         stopKeepAlive()
-        receiver.removeAll()
+        dropSteps(.receiver)
+        for volume in volumes { volume.isDecidingSync = false }
         connection.epoch = ReceivedEpoch()
         connection.sequenceWaitSince = nil
         connection.conflictSince = nil

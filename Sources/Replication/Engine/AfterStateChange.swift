@@ -22,18 +22,15 @@ extension ReplicationEngine {
     }
 
     private func scheduleHandlersAndResumption(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
-        func lacksData(_ state: DeviceState) -> Bool {
-            state.role == .primary && state.disk < .upToDate && state.pdsk < .upToDate
-        }
-        if lacksData(new) && !lacksData(old) {
+        if StateRules.lacksData(new) && !StateRules.lacksData(old) {
             enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }
         }
         guard new.isSuspended else { return }
         let cameBack = old.conn < .connected && new.conn >= .connected
-        let gotDisk = (old.disk == .attaching || old.disk == .negotiating) && new.disk == .upToDate
-        guard cameBack || gotDisk else { return }
+        let hasDataAgain = StateRules.lacksData(old) && !StateRules.lacksData(new)
+        guard cameBack || hasDataAgain else { return }
         enqueue(.worker) { engine in
-            engine.resumeAfterSuspension(cameBack: cameBack, gotDisk: gotDisk)
+            engine.resumeAfterSuspension(cameBack: cameBack)
             return .done
         }
     }
@@ -56,9 +53,12 @@ extension ReplicationEngine {
     private func schedulePeerAttach(_ volume: Volume, _ old: DeviceState, _ new: DeviceState) {
         // A peer that connected while it attached was seen as Attaching first, and waits for an answer likewise.
         guard old.pdsk <= .attaching, new.pdsk > old.pdsk, new.pdsk != .unknown else { return }
+        let resync = volume.resync
         enqueue(.worker) { engine in
-            engine.cancelResync(volume)
-            engine.sendUUIDs(volume)
+            // Handlers may have held this up, and the next resync begun.
+            if volume.resync === resync { engine.cancelResync(volume) }
+            engine.sendUUIDs(volume, volume.uncorrectedUUIDs)
+            volume.uncorrectedUUIDs = nil
             engine.sendState(volume, new)
             return .done
         }
@@ -79,14 +79,17 @@ extension ReplicationEngine {
         }
         guard let disk = volume.usableDisk else { return }
         let reason = StateRules.newGeneration(
-            from: old, to: new, bitmapUUID: disk.uuids.bitmap, faults: faults)
+            from: old, to: new, bitmapUUID: disk.uuids.bitmap, mayTargetBeDone: volume.mayTargetBeDone,
+            faults: faults)
         guard reason != nil else { return }
         if old.conn < .connected, new.role != .primary, new.peer == .primary {
             // A Primary without a disk may yet refuse this data.
             volume.owesGenerationToPeer = true
             return
         }
-        if new.isSuspended {
+        // The peer may come back and have missed nothing. Deviation: kernels put it off also when only the peer's disk is
+        // gone, whose applications write on here.
+        if new.isSuspended, new.conn < .connected {
             volume.owesNewCurrentUUID = true
             return
         }
@@ -130,8 +133,7 @@ extension ReplicationEngine {
         let isPauseChanged = old.aftrIsp != new.aftrIsp || old.userIsp != new.userIsp
         let isPauseToTell = new.conn >= .connected && isPauseChanged  // 13
         let isHandshakeOver = old.conn == .wfReportParams && new.conn >= .connected  // 14
-        let isAhead = old.conn != .ahead && new.conn == .ahead
-        for isToTell in [isPauseToTell, isHandshakeOver, isAhead] where isToTell {
+        for isToTell in [isPauseToTell, isHandshakeOver] where isToTell {
             enqueue(.worker) { engine in
                 engine.sendState(volume, new)
                 return .done

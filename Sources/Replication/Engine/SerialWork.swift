@@ -36,7 +36,9 @@ struct SerialWork {
 
     /// Nothing to do and nothing awaited.
     var isIdle: Bool { steps.isEmpty && !isWaiting }
-    var canRun: Bool { !steps.isEmpty && !isWaiting }
+    private var canRun: Bool { !steps.isEmpty && !isWaiting }
+    /// Steps that have not begun.
+    var count: Int { steps.count }
 
     mutating func append(_ step: @escaping Step) {
         steps.append(step)

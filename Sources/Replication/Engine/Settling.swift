@@ -13,7 +13,7 @@ extension ReplicationEngine {
             checkConditions()
             // Last, so that all extents that became wanted share one transaction.
             if !needsSettling { startActivityLogTransactions() }
-        } while needsSettling || worker.canRun || receiver.canRun || commands.canRun
+        } while needsSettling
         sendDueBarrier()
         finishFlushes()
         emitTransmits()
@@ -25,7 +25,7 @@ extension ReplicationEngine {
     }
 
     private func runSteps() {
-        while true {
+        while stepsPending > 0 {
             if let step = worker.begin() {
                 if step(self) == .done { worker.end() }
             } else if let step = receiver.begin() {
@@ -35,7 +35,23 @@ extension ReplicationEngine {
             } else {
                 return
             }
+            stepsPending -= 1
             needsSettling = true
+        }
+    }
+
+    /// Forgets the steps of a lane, also the one that waits.
+    func dropSteps(_ lane: SerialWork.Lane) {
+        switch lane {
+        case .worker:
+            stepsPending -= worker.count
+            worker.removeAll()
+        case .receiver:
+            stepsPending -= receiver.count
+            receiver.removeAll()
+        case .commands:
+            stepsPending -= commands.count
+            commands.removeAll()
         }
     }
 
@@ -66,6 +82,7 @@ extension ReplicationEngine {
         case .receiver: receiver.append(step)
         case .commands: commands.append(step)
         }
+        stepsPending += 1
         changed()
     }
 }

@@ -32,7 +32,7 @@ extension ReplicationEngine {
         context.isPeerPrimaryOnOtherVolume = volumes.contains { $0 !== volume && $0.state.peer == .primary }
         // A volume that the peer does not know (yet) waits in WFReportParams: that is no handshake under way.
         context.isHandshakeStateSent =
-            volume.isHandshakeStateSent && !volumes.contains { $0.state.conn >= .connected }
+            volume.isDecidingSync || volume.isHandshakeStateSent && !volumes.contains { $0.state.conn >= .connected }
         return context
     }
 

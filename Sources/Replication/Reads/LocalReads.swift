@@ -8,6 +8,7 @@ extension ReplicationEngine {
         let volume = requests[index].volume
         if isHeld(volume) {
             volume.heldReads.append(index)
+            hasWaitingRequests = true
             return
         }
         let (sector, byteCount) = (requests[index].sector, requests[index].byteCount)

@@ -12,6 +12,7 @@ extension ReplicationEngine {
     /// Sends the whole bitmap; nothing may come between its packets.
     func startSendingBitmap(_ volume: Volume) {
         guard let disk = volume.usableDisk, let channel = connection.data, connection.isLive else { return }
+        markUnanswered(volume, disk)
         var sender = BitmapSender(
             bitmap: disk.bitmap, useRunLengthEncoding: connection.network?.useRunLengthEncoding ?? true,
             headerByteCount: connection.dialect.headerByteCount)
@@ -28,6 +29,16 @@ extension ReplicationEngine {
         }
         volume.isBitmapSent = true
         logTransfer("send", sender.statistics, volume)
+    }
+
+    /// Writes that the peer has not acknowledged as durable, from before it lost its disk and attached again: it may
+    /// refuse them yet, and would not learn of a bit that is set then.
+    private func markUnanswered(_ volume: Volume, _ disk: Disk) {
+        guard volume.state.conn == .wfBitMapS else { return }
+        for index in requests.indexes where requests[index].volume === volume {
+            guard requests[index].flags.contains(.inTransferLog) else { continue }
+            disk.bitmap.setOutOfSync(sector: requests[index].sector, byteCount: requests[index].byteCount)
+        }
     }
 
     private func logTransfer(_ direction: String, _ statistics: BitmapTransferStatistics, _ volume: Volume) {

@@ -22,6 +22,8 @@ final class Resync {
     private(set) var outstandingBlocks = 0
     /// Blocks that may still be asked for before the next tick.
     var budget = 0
+    /// The target's disk knows what it lacks.
+    var mayRequest = false
     /// All is done; the acknowledgements on the meta socket are being awaited.
     var isFinishing = false
     /// The bitmap was searched to its end so often.
@@ -101,9 +103,13 @@ extension ReplicationEngine {
             return
         }
         let handler = asSource ? "before-resync-source" : "before-resync-target"
-        let serial = connection.serial
+        let (serial, changes) = (connection.serial, volume.connectionChanges)
         runHandler(handler, volume) { engine, status in
-            guard engine.connection.serial == serial, engine.connection.isLive else { return }
+            // A disk may be gone meanwhile, and the next attempt under way.
+            guard engine.connection.serial == serial, engine.connection.isLive, volume.connectionChanges == changes
+            else {
+                return
+            }
             guard status == 0 || (asSource && status == 3) else {
                 engine.log(.info, volume, "\(handler) handler returned \(status), dropping connection.")
                 engine.loseConnection(.disconnecting)
@@ -122,6 +128,7 @@ extension ReplicationEngine {
         let total = UInt64(disk.bitmap.setBitCount)
         let resync = Resync(asSource ? .source : .target, totalBits: total, now: now)
         volume.resync = resync
+        volume.mayTargetBeDone = false
         let result = change(volume, request, .soft)
         guard result.isSuccess else {
             if volume.resync === resync { volume.resync = nil }
@@ -132,11 +139,18 @@ extension ReplicationEngine {
             "Began resync as \(asSource ? "SyncSource" : "SyncTarget") (will sync \(total * 4) KB [\(total) bits set])."
         )
         guard !asSource else { return }
-        // No block is overwritten before the disk says that it is Inconsistent.
-        syncMetadata(volume) { engine in
-            guard volume.resync === resync else { return }
-            if volume.state.conn == .syncTarget { volume.resyncTickAt = engine.now }
-            engine.finishTargetIfDone(volume)
+        // No block is overwritten before the disk says that it is Inconsistent, and which bits the source told: it
+        // forgets them as blocks are acknowledged, and a power failure may take those blocks along. Deviation: kernels
+        // keep the source's bits in core only.
+        writeBitmap(volume, .changed) { engine, isSuccess in
+            guard isSuccess, volume.resync === resync else { return }
+            disk.touch()
+            engine.syncMetadata(volume) { engine in
+                guard volume.resync === resync else { return }
+                resync.mayRequest = true
+                if volume.state.conn == .syncTarget { volume.resyncTickAt = engine.now }
+                engine.finishTargetIfDone(volume)
+            }
         }
     }
 
@@ -227,6 +241,7 @@ extension ReplicationEngine {
             }
         }
         guard old.conn != new.conn else { return }
+        volume.connectionChanges += 1
         func isPaused(_ conn: ConnectionState) -> Bool { conn == .pausedSyncS || conn == .pausedSyncT }
         if let resync = volume.resync {
             if isPaused(new.conn) {
@@ -235,7 +250,7 @@ extension ReplicationEngine {
                 volume.shouldRetryExtents = true
             } else if isPaused(old.conn), new.conn == .syncSource || new.conn == .syncTarget {
                 resync.progress.resume(leftBits: volume.leftBits(resync), now: now)
-                if new.conn == .syncTarget { volume.resyncTickAt = now }
+                if new.conn == .syncTarget, resync.mayRequest { volume.resyncTickAt = now }
             }
         }
         if new.conn.isVerify && !old.conn.isVerify { beginVerify(volume, new) }

@@ -33,6 +33,13 @@ package struct ResyncController {
         arrivedSectors += sectors
     }
 
+    /// A request was refused or cancelled: nothing of it comes.
+    ///
+    /// Deviation: kernels count it as under way for ever, and with enough of them ask for nothing any more.
+    package mutating func requestRefused(_ blocks: Int) {
+        inFlightSectors -= blocks * Self.sectorsPerBlock
+    }
+
     /// The number of 4 KiB blocks to ask for now. The last request of a tick may take one more, see
     /// ``ResyncRequestFormer``.
     ///

@@ -35,7 +35,9 @@ extension ReplicationEngine {
     /// Reads when no write of an application is in the extent: between the read and its reply no newer write of the
     /// block may go out.
     func lockThenRead(_ index: Int) {
-        if !tryLockAndRead(index) { peerRequests[index].volume.lockWaiters.append(index) }
+        guard !tryLockAndRead(index) else { return }
+        peerRequests[index].volume.lockWaiters.append(index)
+        hasWaitingRequests = true
     }
 
     /// False: it must wait.
@@ -107,7 +109,10 @@ extension ReplicationEngine {
     func receiveResyncAck(_ ack: BlockAck, _ volume: Volume, isGood: Bool) -> PacketVerdict {
         if let text = rangeDefect(volume, ack.sector, Int(ack.size), limit: 128 << 20) { return .violation(text) }
         if isGood {
-            setInSync(volume, sector: ack.sector, byteCount: Int(ack.size))
+            // A write that failed here may lie over what the target acknowledges.
+            if volume.disk?.owesInconsistent != true {
+                setInSync(volume, sector: ack.sector, byteCount: Int(ack.size))
+            }
         } else {
             volume.resync?.failedBits += UInt64((ack.size + 4095) / 4096)
         }

@@ -11,7 +11,7 @@ extension ReplicationEngine {
     /// Asks for blocks as far as budget, window, locks and other I/O allow.
     func requestResync(_ volume: Volume) {
         guard let resync = volume.resync, let disk = volume.usableDisk, volume.state.conn == .syncTarget,
-            !resync.isFinishing
+            resync.mayRequest, !resync.isFinishing
         else { return }
         let limits = ResyncRequestFormer.Limits(
             byteCountMax: min(
@@ -182,6 +182,7 @@ extension ReplicationEngine {
             // Of a resync that is over.
             return .done
         }
+        resync.controller.requestRefused((byteCount + 4095) / 4096)
         volume.counters.peerPending -= 1
         unlockExtent(volume, sector: ack.sector)
         if resync.isVerify {
@@ -211,7 +212,7 @@ extension ReplicationEngine {
 
     /// Ends the resync when nothing is left but what failed. Spec: drbd-wire 11.5.
     func finishTargetIfDone(_ volume: Volume) {
-        guard let resync = volume.resync, resync.part == .target, !resync.isFinishing else { return }
+        guard let resync = volume.resync, resync.part == .target, resync.mayRequest, !resync.isFinishing else { return }
         guard volume.state.conn == .syncTarget || volume.state.conn == .pausedSyncT else { return }
         guard resync.outstandingCount == 0, volume.leftBits(resync) == 0, !isWritingResync(volume) else { return }
         resync.isFinishing = true

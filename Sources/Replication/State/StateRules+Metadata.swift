@@ -6,6 +6,8 @@ package enum NewGenerationReason: Equatable, Sendable {
     case peerDataLost
     /// A peer without a disk became Primary and writes to this disk alone.
     case disklessPeerPromoted
+    /// The source of a resync is written to without the target, which may have finished.
+    case resyncTargetLost
 }
 
 extension StateRules {
@@ -49,14 +51,24 @@ extension StateRules {
     ///
     /// - Parameter bitmapUUID: of the own disk; a generation that is open already covers the new one.
     package static func newGeneration(
-        from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, faults: PlantedFaults = []
+        from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, mayTargetBeDone: Bool = false,
+        faults: PlantedFaults = []
     ) -> NewGenerationReason? {
-        guard new.disk == .upToDate, bitmapUUID == 0, !faults.contains(.forgetNewCurrentUUID) else { return nil }
+        guard new.disk == .upToDate, !faults.contains(.forgetNewCurrentUUID) else { return nil }
+        if bitmapUUID != 0 {
+            return mayTargetBeDone && isResyncTargetLost(from: old, to: new) ? .resyncTargetLost : nil
+        }
         if isPeerDataLost(from: old.pdsk, to: new.pdsk) && (new.role == .primary || new.peer == .primary) {
             return .peerDataLost
         }
         if new.pdsk < .inconsistent && old.peer != .primary && new.peer == .primary { return .disklessPeerPromoted }
         return nil
+    }
+
+    private static func isResyncTargetLost(from old: DeviceState, to new: DeviceState) -> Bool {
+        guard old.conn == .syncSource || old.conn == .pausedSyncS else { return false }
+        if new.conn < .connected { return new.role == .primary }
+        return new.pdsk < .inconsistent && (new.role == .primary || new.peer == .primary)
     }
 
     /// Whether the peer's copy stops following.

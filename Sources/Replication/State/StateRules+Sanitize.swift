@@ -143,7 +143,7 @@ extension StateRules {
     }
 
     /// Rule 8: a Primary without any good data.
-    private static func lacksData(_ state: DeviceState) -> Bool {
+    package static func lacksData(_ state: DeviceState) -> Bool {
         state.role == .primary && state.disk < .upToDate && state.pdsk < .upToDate
     }
 }

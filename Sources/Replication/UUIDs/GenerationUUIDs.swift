@@ -79,6 +79,21 @@ extension GenerationUUIDs {
         return wasUnused
     }
 
+    /// Begins a new generation while the bitmap counts from another one than the present.
+    ///
+    /// Deviation: a Primary that loses the target of a resync keeps its generation in kernels, since the bitmap has one
+    /// already. If the target had just finished, and goes on as Primary, it is then taken for the newer disk, and what
+    /// was written here is lost without a split brain.
+    package mutating func beginGenerationKeepingBitmap(random: UInt64, isPrimary: Bool) {
+        pushHistory(current)
+        setCurrent(random, isPrimary: isPrimary)
+    }
+
+    /// Whether the bitmap counts from the beginning of a resync with this disk as source, whose end is not known.
+    package var isResyncOpen: Bool {
+        bitmap != 0 && Self.areEqual(history0 &+ Self.syncOffset, bitmap)
+    }
+
     /// Gives the bitmap a generation without history.
     package mutating func setBitmap(_ uuid: UInt64) {
         precondition(uuid != 0, "the bitmap's generation is closed by closeBitmap()")

@@ -101,7 +101,7 @@ private struct SyncDecisionSteps {
         if let refusal = refuseUnrelated(comparison.result) ?? refuseWorseButNewer(comparison.result) {
             return refusal
         }
-        var result = preferConsistentDisk(comparison.result)
+        var result = preferConsistentDisk(comparison)
         if result == .splitBrain || result == .splitBrainWithoutAncestor {
             handlers.append(.initialSplitBrain)
             if result == .splitBrain || options.alwaysAfterSplitBrainPolicies {
@@ -172,9 +172,17 @@ private struct SyncDecisionSteps {
 
     /// Step 2.
     ///
-    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator.
-    private mutating func preferConsistentDisk(_ result: Result) -> Result {
-        if result == .splitBrain || result == .splitBrainWithoutAncestor { return result }
+    /// Deviation: kernels let it also decide a split brain, without policy or leave of an administrator. Here only one
+    /// whose Inconsistent side is given up by discard-my-data (before the policies, which may say the opposite), and that
+    /// of rule 41, two Primaries of one generation: the Inconsistent one could not have written alone.
+    private mutating func preferConsistentDisk(_ comparison: UUIDComparison) -> Result {
+        let result = comparison.result
+        let isSplitBrain = result == .splitBrain || result == .splitBrainWithoutAncestor
+        let worse = own.disk == .inconsistent ? own : peer
+        let isGivenUp =
+            worse.flags.contains(.discardMyData)
+            && own.flags.contains(.discardMyData) != peer.flags.contains(.discardMyData)
+        if isSplitBrain, comparison.rule != 41, !isGivenUp { return result }
         let isSource: Bool
         if own.disk == .inconsistent && peer.disk > .inconsistent {
             isSource = false
@@ -267,6 +275,11 @@ private struct SyncDecisionSteps {
         let becomesTarget = result == .targetBitmap || result == .targetFull
         if becomesSource && own.disk <= .inconsistent {
             tell(.error, "I shall become SyncSource, but I am inconsistent!")
+            return .refuse
+        }
+        // The peer refuses likewise. Deviation: kernels do not come here, see step 2.
+        if becomesTarget && peer.disk == .inconsistent {
+            tell(.error, "I shall become SyncTarget, but the peer is inconsistent!")
             return .refuse
         }
         let isPrimary = own.role == .primary && demotion != .succeeded

@@ -176,28 +176,58 @@ package struct UUIDComparison: Equatable, Sendable {
             return circumstances.agreedVersion < 91
                 ? UUIDComparison(51, .needsProtocol(91)) : UUIDComparison(51, .targetBitmap, .peer(corrected))
         }
+        if let corrected = withoutOpenResync(peer, endedBy: own, circumstances) {
+            return UUIDComparison(52, .targetBitmap, .peer(corrected))
+        }
         if isInHistory(own.current, of: peer, circumstances) { return UUIDComparison(60, .targetFull) }
         if circumstances.same(own.bitmap, peer.current) { return UUIDComparison(70, .sourceBitmap) }
         if let corrected = withoutLostSync(of: own, seenBy: peer, circumstances) {
             return circumstances.agreedVersion < 91
                 ? UUIDComparison(71, .needsProtocol(91)) : UUIDComparison(71, .sourceBitmap, .own(corrected))
         }
+        if let corrected = withoutOpenResync(own, endedBy: peer, circumstances) {
+            return UUIDComparison(72, .sourceBitmap, .own(corrected))
+        }
         if isInHistory(peer.current, of: own, circumstances) { return UUIDComparison(80, .sourceFull) }
         return nil
     }
 
-    /// Rules 51 and 71: the source's set as it was before a P_SYNC_UUID that the target never got; nil if that is not
-    /// what happened.
-    private static func withoutLostSync(
-        of source: GenerationUUIDs, seenBy target: GenerationUUIDs, _ circumstances: Circumstances
+    /// Rules 52 and 72, which kernels do not have (they copy everything, rules 60 and 80): the source missed the end of
+    /// the resync and went on in a new generation, see ``GenerationUUIDs/beginGenerationKeepingBitmap``. Its set as it
+    /// would be if it had seen the end; nil if that is not what happened.
+    private static func withoutOpenResync(
+        _ source: GenerationUUIDs, endedBy target: GenerationUUIDs, _ circumstances: Circumstances
     ) -> GenerationUUIDs? {
-        guard circumstances.same(target.current, source.history0),
-            circumstances.isSync(
-                source.bitmap, from: source.history0, olderOwn: target.history0, olderPeer: source.history1)
+        guard source.bitmap != 0, circumstances.same(source.history0, target.current),
+            circumstances.same(source.bitmap, target.history0),
+            circumstances.same(source.history1, target.history1)
         else { return nil }
         var corrected = source
         corrected.bitmap = source.history0
-        corrected.history0 = source.history1
+        corrected.history0 = source.bitmap
+        return corrected
+    }
+
+    /// Rules 51 and 71: the source's set as it was before a P_SYNC_UUID that the target never got; nil if that is not
+    /// what happened. The source may have gone on since, see ``GenerationUUIDs/beginGenerationKeepingBitmap``.
+    private static func withoutLostSync(
+        of source: GenerationUUIDs, seenBy target: GenerationUUIDs, _ circumstances: Circumstances
+    ) -> GenerationUUIDs? {
+        var corrected = source
+        if circumstances.same(target.current, source.history0),
+            circumstances.isSync(
+                source.bitmap, from: source.history0, olderOwn: target.history0, olderPeer: source.history1)
+        {
+            corrected.bitmap = source.history0
+            corrected.history0 = source.history1
+            return corrected
+        }
+        let base = source.history1
+        guard source.bitmap != 0, circumstances.same(target.current, base),
+            circumstances.same(base &+ GenerationUUIDs.syncOffset, source.bitmap)
+        else { return nil }
+        corrected.bitmap = base
+        corrected.history1 = target.history0
         return corrected
     }
 
@@ -216,6 +246,11 @@ package struct UUIDComparison: Equatable, Sendable {
         if isInHistory(own.history0, of: peer, circumstances) || isInHistory(own.history1, of: peer, circumstances) {
             return UUIDComparison(100, .splitBrainWithoutAncestor)
         }
+        // Kernels do not look at the bitmaps' generations here; one that went on after a resync has less history.
+        let isRelated =
+            own.bitmap != 0 && isInHistory(own.bitmap, of: peer, circumstances)
+            || peer.bitmap != 0 && isInHistory(peer.bitmap, of: own, circumstances)
+        if isRelated { return UUIDComparison(100, .splitBrainWithoutAncestor) }
         return UUIDComparison(100, .unrelated)
     }
 }

@@ -27,6 +27,8 @@ extension ReplicationEngine {
     func beginInActivityLog(_ owner: OperationOwner, _ index: Int, _ volume: Volume, sector: UInt64, byteCount: Int) {
         guard !tryActivityLog(owner, index, volume, sector: sector, byteCount: byteCount) else { return }
         volume.extentWaiters.append(ExtentWaiter(owner: owner, index: index))
+        hasWaitingRequests = true
+        hasPendingExtents = true
     }
 
     /// False: it must wait.
@@ -45,6 +47,7 @@ extension ReplicationEngine {
             startAfterActivityLog(owner, index, isLogged: false)
         case .needsTransaction(let sequence):
             markLogged(owner, index)
+            hasPendingExtents = true
             volume.transactionWaiters.append(TransactionWaiter(owner: owner, index: index, sequence: sequence))
         case .mustWait:
             return false
@@ -106,11 +109,16 @@ extension ReplicationEngine {
 
     /// Writes one transaction for each volume that has pending changes and none under way.
     func startActivityLogTransactions() {
+        guard hasPendingExtents else { return }
+        hasPendingExtents = false
         for volume in volumes {
-            guard let disk = volume.usableDisk, disk.activityLog.hasPendingChanges, !disk.isTransactionUnderWay,
-                let prepared = disk.activityLog.prepareTransaction()
-            else { continue }
+            guard let disk = volume.usableDisk, disk.activityLog.hasPendingChanges else { continue }
+            // What comes while one is under way shares the next one.
+            hasPendingExtents = true
+            guard !disk.isTransactionUnderWay, let prepared = disk.activityLog.prepareTransaction() else { continue }
             disk.isTransactionUnderWay = true
+            // There is room for those that found the transaction full.
+            volume.shouldRetryExtents = true
             writeBlocksOfEvicted(prepared, volume, disk)
         }
     }

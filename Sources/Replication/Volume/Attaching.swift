@@ -258,20 +258,29 @@ extension ReplicationEngine {
         log(.info, volume, "Marked additional \(count * 4) KB as out-of-sync based on AL.")
     }
 
-    /// Every block of the log says "empty" again. Not before the bitmap is durable.
+    /// Every block of the log says "empty" again. Not before the bitmap is durable; and one half after the other, so that
+    /// a write that is cut off leaves a log that can be read.
     private func initialiseActivityLog(_ attach: Attach, _ disk: Disk) {
         let count = Int(disk.geometry.striping.blockCount)
-        let data = metadataBuffer(byteCount: count * ActivityLogTransaction.byteCount)
-        for index in 0..<count {
-            let block = data.part(
-                offset: index * ActivityLogTransaction.byteCount, count: ActivityLogTransaction.byteCount)
-            ActivityLogTransaction.empty.encode(into: block.bytes)
+        clearLogBlocks(attach, disk, count / 2..<count) { engine in
+            engine.clearLogBlocks(attach, disk, 0..<count / 2) { engine in engine.settleSize(attach, disk) }
+        }
+    }
+
+    private func clearLogBlocks(
+        _ attach: Attach, _ disk: Disk, _ blocks: Range<Int>, _ body: @escaping (ReplicationEngine) -> Void
+    ) {
+        let byteCount = ActivityLogTransaction.byteCount
+        let data = metadataBuffer(byteCount: blocks.count * byteCount)
+        for index in 0..<blocks.count {
+            ActivityLogTransaction.empty.encode(into: data.part(offset: index * byteCount, count: byteCount).bytes)
         }
         submitMetadata(
-            attach.volume, disk, metadataWriteKind(disk), sector: disk.geometry.activityLogSector, data: data
+            attach.volume, disk, metadataWriteKind(disk),
+            sector: disk.geometry.activityLogSector + UInt64(blocks.lowerBound * byteCount / 512), data: data
         ) { engine, errno in
             guard errno == 0 else { return engine.abortWriting(attach, "the activity log") }
-            engine.settleSize(attach, disk)
+            body(engine)
         }
     }
 
@@ -342,9 +351,12 @@ extension ReplicationEngine {
             request = found
         }
         disk.touch()
+        if !isNegotiating { beginGenerationAlone(volume, disk, found) }
         // The magic of a running node is on disk before anything is written or announced.
         syncMetadata(volume) { engine in
-            guard !disk.isAbandoned, volume.state.disk == .attaching, volume.attachCommand == attach.command else {
+            guard !disk.isAbandoned, !disk.hasMetadataError, volume.state.disk == .attaching,
+                volume.attachCommand == attach.command
+            else {
                 return engine.abortWriting(attach, "the superblock")
             }
             guard (volume.state.conn == .connected) == isNegotiating else { return engine.conclude(attach, disk) }
@@ -361,6 +373,23 @@ extension ReplicationEngine {
                     + "disk bit-map.")
             engine.syncMetadata(volume) { engine in engine.finish(attach.command, .success) }
         }
+    }
+
+    /// A Primary that gets its disk back without the peer goes on by itself: who comes back must see that it lacks
+    /// writes. Deviation: kernels go on in the old generation, and a peer that was Primary meanwhile wins unseen.
+    private func beginGenerationAlone(_ volume: Volume, _ disk: Disk, _ found: StateRequest) {
+        guard volume.state.role == .primary, volume.state.conn < .connected, found.disk == .upToDate,
+            !faults.contains(.forgetNewCurrentUUID)
+        else { return }
+        if disk.uuids.bitmap == 0 {
+            disk.uuids.beginGeneration(random: random.next(), isPrimary: true)
+        } else if disk.uuids.isResyncOpen {
+            disk.uuids.beginGenerationKeepingBitmap(random: random.next(), isPrimary: true)
+        } else {
+            return
+        }
+        volume.exposedUUID = disk.uuids.current
+        logGenerations("new current UUID", volume, disk)
     }
 
     private func readMetadata(

@@ -38,8 +38,8 @@ extension ReplicationEngine {
 
     /// Writes bitmap blocks; `completion` gets false when a write failed (the disk is failing then).
     ///
-    /// With metadata on a device of its own the data is flushed first: a bit that is cleared on disk says that the
-    /// block's data is there.
+    /// With metadata on a device of its own the data is flushed first: what the activity log stands for no more after
+    /// this must survive a power failure. Other metadata takes it along: what follows is written with a flush.
     func writeBitmap(
         _ volume: Volume, _ scope: BitmapJob.Scope, _ completion: @escaping (ReplicationEngine, Bool) -> Void
     ) {
@@ -91,11 +91,10 @@ extension ReplicationEngine {
         case .all:
             return job.cursor < disk.bitmap.blockCount ? job.cursor : nil
         case .changed:
-            while let block = disk.bitmap.nextChangedBlock(from: job.cursor) {
-                job.cursor = block
-                return block
-            }
-            return nil
+            // What another job is writing has to be waited for.
+            guard let block = disk.bitmap.nextUnwrittenBlock(from: job.cursor) else { return nil }
+            job.cursor = block
+            return block
         case .blocks(let blocks):
             while job.cursor < blocks.count {
                 let block = blocks[job.cursor]
@@ -119,25 +118,47 @@ extension ReplicationEngine {
         case .blocks:
             job.cursor += 1
         }
+        let blocks = first..<first + count
+        let claimsData = disk.hasUnflushedData && blocks.contains { disk.bitmap.hasClearedBits(block: $0) }
         let data = metadataBuffer(byteCount: count * 4096)
-        for index in 0..<count {
-            let place = data.part(offset: index * 4096, count: 4096)
-            disk.bitmap.beginWrite(block: first + index, into: place.bytes)
+        for (index, block) in blocks.enumerated() {
+            disk.bitmap.beginWrite(block: block, into: data.part(offset: index * 4096, count: 4096).bytes)
         }
         job.operationsPending += 1
         volume.counters.bitmapWrites += UInt64(count)
-        submitMetadata(
-            volume, disk, .write(flushBefore: false, forceUnitAccess: false),
-            sector: disk.geometry.bitmapSector + UInt64(first) * 8, data: data
-        ) { engine, errno in
-            job.operationsPending -= 1
-            for block in first..<first + count { disk.bitmap.finishWrite(block: block, succeeded: errno == 0) }
-            if errno != 0 {
-                job.isSuccess = false
-                engine.metadataFailed(volume, "writing bitmap block \(first)", errno: errno)
-            }
-            engine.advanceBitmapJobs(volume, disk)
+        guard claimsData, disk.hasSeparateMetadata else {
+            writeBitmapBlocks(blocks, data, job, volume, disk, flushesBefore: claimsData)
+            return
         }
+        flushData(volume, disk) { engine, errno in
+            guard errno == 0 else { return engine.bitmapBlocksWritten(blocks, job, volume, disk, errno: errno) }
+            engine.writeBitmapBlocks(blocks, data, job, volume, disk, flushesBefore: false)
+        }
+    }
+
+    /// - Parameter flushesBefore: a bit that is cleared on disk says that the block's data is there: what was complete
+    ///   when the blocks were copied out is flushed first.
+    private func writeBitmapBlocks(
+        _ blocks: Range<Int>, _ data: IOSlice, _ job: BitmapJob, _ volume: Volume, _ disk: Disk, flushesBefore: Bool
+    ) {
+        submitMetadata(
+            volume, disk, .write(flushBefore: flushesBefore, forceUnitAccess: false),
+            sector: disk.geometry.bitmapSector + UInt64(blocks.lowerBound) * 8, data: data
+        ) { engine, errno in
+            engine.bitmapBlocksWritten(blocks, job, volume, disk, errno: errno)
+        }
+    }
+
+    private func bitmapBlocksWritten(
+        _ blocks: Range<Int>, _ job: BitmapJob, _ volume: Volume, _ disk: Disk, errno: Int32
+    ) {
+        job.operationsPending -= 1
+        for block in blocks { disk.bitmap.finishWrite(block: block, succeeded: errno == 0) }
+        if errno != 0 {
+            job.isSuccess = false
+            metadataFailed(volume, "writing bitmap block \(blocks.lowerBound)", errno: errno)
+        }
+        advanceBitmapJobs(volume, disk)
     }
 
     private func isWanted(_ block: Int, _ job: BitmapJob, _ disk: Disk) -> Bool {

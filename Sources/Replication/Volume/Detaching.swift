@@ -61,10 +61,11 @@ extension ReplicationEngine {
         if new.disk == .failed && old.disk != .failed {
             // No write goes to the peer's copy alone before the peer knows that it is: it has to mark what it gets.
             volume.holdCount += 1
+            let resync = volume.resync
             enqueue(.worker) { engine in
                 if new.conn >= .connected { engine.sendState(volume, new) }
                 volume.holdCount -= 1
-                engine.cancelResync(volume)
+                if volume.resync === resync { engine.cancelResync(volume) }
                 engine.releaseActivityLogWaiters(volume)
                 engine.letGoOfDisk(volume)
                 return .done

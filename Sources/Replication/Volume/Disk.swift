@@ -39,7 +39,7 @@ final class Disk {
     var rewritesUnderWay = 0
     /// The transaction of the activity log under way.
     var isTransactionUnderWay = false
-    /// A write failed under pass_on while the peer synced from this disk: when the peer is UpToDate, this one is not.
+    /// An error was passed on while the peer synced from this disk: when the peer is UpToDate, this one is not.
     var owesInconsistent = false
     /// The handler was run for errors without an UpToDate peer.
     var hasToldOfErrors = false
@@ -47,6 +47,8 @@ final class Disk {
     var owesBitmap = false
     /// A read or write of data failed; the bitmap is not to be trusted if it cannot be written any more.
     var hadIOError = false
+    /// The superblock could not be written during the attach, which must fail.
+    var hasMetadataError = false
     /// Detached by force: what still comes from the devices is not heeded.
     var isAbandoned = false
     /// Data writes that were completed, and how many of them a flush that succeeded has covered. Starts with one: what

@@ -10,11 +10,12 @@ extension ReplicationEngine {
 
     /// An operation on data failed: the policy decides about the disk.
     func dataFailed(_ volume: Volume, _ failure: DataFailure, sector: UInt64, byteCount: Int) {
-        guard let disk = volume.disk, !disk.isAbandoned, volume.state.disk > .failed else { return }
+        guard let disk = volume.disk, !disk.isAbandoned else { return }
+        if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
+        guard volume.state.disk > .failed else { return }
         disk.hadIOError = true
         let what = failure == .read ? "READ" : failure == .write ? "WRITE" : "FLUSH"
         log(.error, volume, "local \(what) IO error sector \(sector)+\(byteCount / 512) on data device")
-        if failure != .flush { disk.bitmap.setOutOfSync(sector: sector, byteCount: byteCount) }
         switch disk.options.onIOError {
         case .passOn where failure != .flush:
             passOn(volume, disk, failure)
@@ -32,11 +33,15 @@ extension ReplicationEngine {
     /// the block counts as out of sync, the handler runs.
     private func passOn(_ volume: Volume, _ disk: Disk, _ failure: DataFailure) {
         if volume.state.pdsk == .upToDate {
-            if volume.state.disk > .inconsistent { change(volume, StateRequest(disk: .inconsistent), .hard) }
+            // A verify needs two good disks, and would keep this one UpToDate.
+            let conn = volume.state.conn.isVerify ? ConnectionState.connected : nil
+            if volume.state.disk > .inconsistent {
+                change(volume, StateRequest(conn: conn, disk: .inconsistent), .hard)
+            }
             return
         }
-        // The target of a resync has the block that this source could not write: it will be asked for it then.
-        if failure == .write, volume.state.conn > .connected { disk.owesInconsistent = true }
+        // The target of a resync will have the block that this source could not write or read: it is asked for it then.
+        if volume.state.conn > .connected { disk.owesInconsistent = true }
         guard volume.state.role == .primary, volume.state.disk == .upToDate, !disk.hasToldOfErrors else { return }
         disk.hasToldOfErrors = true
         enqueue(.worker) { engine in engine.runHandler("pri-on-incon-degr", volume, .worker) }
@@ -46,11 +51,15 @@ extension ReplicationEngine {
     func metadataFailed(_ volume: Volume, _ what: String, errno: Int32) {
         guard let disk = volume.disk else { return }
         log(.error, volume, "meta data I/O error: \(what) failed, errno \(errno)")
+        if volume.state.disk == .attaching {
+            // The attach finds that out at its end.
+            disk.hasMetadataError = true
+        } else if !disk.isAbandoned, volume.state.disk > .failed {
+            failDisk(
+                volume, "Meta data IO failed. Detaching...", callsHandler: disk.options.onIOError == .callLocalIOError)
+        }
+        // Behind the change of state: nobody tells the peer of what is not on disk.
         releaseDurabilityWaits(disk, all: true)
-        guard !disk.isAbandoned, volume.state.disk > .failed || volume.state.disk == .attaching else { return }
-        if volume.state.disk == .attaching { return }
-        failDisk(
-            volume, "Meta data IO failed. Detaching...", callsHandler: disk.options.onIOError == .callLocalIOError)
     }
 
     private func failDisk(_ volume: Volume, _ text: String, callsHandler: Bool = false) {

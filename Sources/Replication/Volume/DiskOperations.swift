@@ -28,7 +28,10 @@ extension ReplicationEngine {
         let cookie = operation.rawValue & 0xff_ffff_ffff_ffff
         switch OperationOwner(rawValue: UInt8(truncatingIfNeeded: operation.rawValue >> 56)) {
         case .request:
-            if let index = requests.index(of: cookie) { localCompleted(index, errno: errno) }
+            // One that a detach by force gave up may still wait for the peer.
+            if let index = requests.index(of: cookie), requests[index].flags.contains(.localPending) {
+                localCompleted(index, errno: errno)
+            }
         case .peerRequest:
             if let index = peerRequests.index(of: cookie) { peerRequestCompleted(index, errno: errno) }
         case .metadata:

@@ -15,7 +15,7 @@ extension ReplicationEngine {
     /// Writes the superblock of `volume` if it is dirty; `body` runs when what it says now is durable, or when there is
     /// no disk (any more) that could say it: whoever goes on looks at the state.
     func syncMetadata(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
-        guard let disk = volume.disk, volume.state.disk != .diskless, disk.isDirty else {
+        guard let disk = volume.disk, !disk.isAbandoned, volume.state.disk != .diskless, disk.isDirty else {
             body(self)
             return
         }
@@ -69,13 +69,20 @@ extension ReplicationEngine {
     }
 
     /// Begins a new data generation; `body` runs when it is durable. Spec: drbd-disk-and-state 7.2.
-    func makeNewGeneration(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
+    ///
+    /// - Parameter keepsBitmap: the bitmap goes on counting from where it does, if it does.
+    func makeNewGeneration(
+        _ volume: Volume, keepsBitmap: Bool = true, _ body: @escaping (ReplicationEngine) -> Void
+    ) {
         guard let disk = volume.usableDisk else {
             body(self)
             return
         }
         let before = disk.uuids.bitmap
-        if !disk.uuids.beginGeneration(random: random.next(), isPrimary: volume.state.role == .primary) {
+        let isPrimary = volume.state.role == .primary
+        if keepsBitmap && before != 0 {
+            disk.uuids.beginGenerationKeepingBitmap(random: random.next(), isPrimary: isPrimary)
+        } else if !disk.uuids.beginGeneration(random: random.next(), isPrimary: isPrimary) {
             log(.warning, volume, "bm UUID was already set: \(before)")
         }
         volume.exposedUUID = disk.uuids.current

@@ -34,11 +34,18 @@ final class Volume {
     var shouldRetryExtents = false
     /// Requests whose extents are reserved and wait for the transaction, ordered by its sequence.
     var transactionWaiters: RingQueue<TransactionWaiter> = RingQueue()
+    /// Sectors of writes in the transfer log.
+    var inFlightSectors: UInt64 = 0
     /// Writes that the peer sent back and that are repeated when the peer's overlapping write is done.
     var postponed: [Int] = []
 
     // MARK: Peer
 
+    /// Counts the changes of `conn`: tells whether something that waited still belongs to the same attempt.
+    var connectionChanges = 0
+
+    /// The own generations before the comparison corrected them, for a peer that has yet to compare.
+    var uncorrectedUUIDs: GenerationUUIDs?
     /// The peer's generations as last announced, corrected by the comparison; nil: not known.
     var peerUUIDs: GenerationUUIDs?
     var peerChangedBits: UInt64 = 0
@@ -63,6 +70,8 @@ final class Volume {
     /// The volume came to a live connection: what it told may have been for nobody. It is told again when the peer
     /// shows that it knows the volume. Spec: drbd-wire 7.
     var isNewToConnection = false
+    /// Who syncs from whom is decided by the roles as they are, and handlers run before it is done.
+    var isDecidingSync = false
     /// Run the sync handshake with the peer's next P_STATE. Spec: drbd-wire 8.3 step 7.
     var considersResync = false
     /// A new current UUID is due when I/O is resumed. Spec: drbd-disk-and-state 7.3.
@@ -77,6 +86,8 @@ final class Volume {
     // MARK: Resync and verify
 
     var resync: Resync?
+    /// The peer sent P_PING since this node became source of the resync: a target does that before it ends it.
+    var mayTargetBeDone = false
     var resyncExtents = ResyncExtents()
     /// Peer's resync and verify reads that wait for their extent.
     var lockWaiters: RingQueue<Int> = RingQueue()
@@ -111,6 +122,11 @@ final class Volume {
         if let requestCheckAt { earliest = min(earliest, requestCheckAt) }
         if let diskCheckAt { earliest = min(earliest, diskCheckAt) }
         return earliest
+    }
+
+    var hasWaitingRequests: Bool {
+        !heldRequests.isEmpty || !heldStarts.isEmpty || !heldReads.isEmpty || !extentWaiters.isEmpty
+            || !lockWaiters.isEmpty
     }
 
     /// The attached disk, when it may be written to.

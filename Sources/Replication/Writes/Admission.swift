@@ -29,6 +29,7 @@ extension ReplicationEngine {
         }
         if isHeld(volume) || !volume.heldRequests.isEmpty {
             volume.heldRequests.append(request)
+            hasWaitingRequests = true
             return
         }
         start(request, volume)
@@ -63,6 +64,8 @@ extension ReplicationEngine {
 
     /// Retries whatever may have become possible; called when something changed.
     func retryWaitingRequests() {
+        guard hasWaitingRequests else { return }
+        hasWaitingRequests = false
         for volume in volumes {
             while !isHeld(volume), let request = volume.heldRequests.popFirst() {
                 if let errno = refusal(of: request, volume) {
@@ -77,6 +80,7 @@ extension ReplicationEngine {
             retryHeldReads(volume)
             retryExtentWaiters(volume)
             retryLockWaiters(volume)
+            if volume.hasWaitingRequests { hasWaitingRequests = true }
         }
     }
 

@@ -7,6 +7,8 @@ internal import EngineKit
 //
 //     the peer's write P overlaps own L in flight    R: P inside L: P_SUPERSEDED, else P_RETRY_WRITE; P is dropped
 //                                                    N: P waits until L is answered or sent back
+//     the same, but the peer acknowledged L before   P comes after L on the peer: it waits until L is done here.
+//                                                    Deviation: kernels as R supersede it, and the copies differ
 //     P overlaps an earlier write of the peer        both: P waits for it
 
 extension ReplicationEngine {
@@ -66,10 +68,13 @@ extension ReplicationEngine {
         guard connection.resolvesConflicts else {
             return waitForOwnWrite(write)
         }
-        let isContained = volume.intervals.covering(.local, sector: sector, byteCount: byteCount) != nil
-        if let own = volume.intervals.overlapping(.local, sector: sector, byteCount: byteCount),
-            own.first != sector || own.end != sector + UInt64(byteCount / 512)
-        {
+        let concurrent = volume.intervals.locals(sector: sector, byteCount: byteCount) {
+            requests[$0].flags.contains(.peerPending)
+        }
+        guard let own = concurrent.first else { return .waits }
+        let end = sector + UInt64(byteCount / 512)
+        let isContained = concurrent.contains { $0.first <= sector && end <= $0.end }
+        if own.first != sector || own.end != end {
             log(
                 .warning, volume,
                 "Concurrent writes detected: local=\(own.first)s +\((own.end - own.first) * 512), "
@@ -115,12 +120,17 @@ extension ReplicationEngine {
             }
             peerAnswered(index, isOK: true)
         case .resyncWriteAck:
-            setInSync(volume, sector: requests[index].sector, byteCount: requests[index].byteCount)
+            // What failed here is not equal. Before it is known to be good here, a failure is still to come and marks.
+            if !requests[index].flags.contains(.localFailed), volume.disk?.owesInconsistent != true {
+                setInSync(volume, sector: requests[index].sector, byteCount: requests[index].byteCount)
+            }
             peerAnswered(index, isOK: true)
             finishTargetIfDone(volume)
         case .negativeAck:
             log(.error, volume, "peer failed a write at sector \(ack.sector)+\(requests[index].byteCount / 512)")
             requests[index].flags.insert(.peerFailed)
+            // At once: the peer's disk may be back soon, and ask for what it lacks. Later it would not be told.
+            volume.disk?.bitmap.setOutOfSync(sector: requests[index].sector, byteCount: requests[index].byteCount)
             peerAnswered(index, isOK: false)
         case .superseded:
             // The peer's write lies over it: the epoch does without, the application gets its answer.

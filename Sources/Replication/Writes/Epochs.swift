@@ -12,6 +12,7 @@ extension ReplicationEngine {
         log.epochs[place].writeCount += 1
         log.epochs[place].unansweredCount += 1
         requests[index].epoch = log.currentNumber
+        requests[index].volume.inFlightSectors += UInt64(requests[index].byteCount / 512)
         requests[index].flags.insert(.inTransferLog)
         requests[index].previous = log.tail
         requests[index].next = -1
@@ -27,6 +28,9 @@ extension ReplicationEngine {
         requests[index].previous = -1
         requests[index].next = -1
         requests[index].flags.remove(.inTransferLog)
+        let volume = requests[index].volume
+        volume.inFlightSectors -= UInt64(requests[index].byteCount / 512)
+        if volume.state.conn == .ahead { considerReturn(volume) }
     }
 
     /// No further write joins the current epoch; its P_BARRIER is due. An epoch without writes stays open.
@@ -176,8 +180,10 @@ extension ReplicationEngine {
         finishIfDone(index)
     }
 
-    /// Sends again what the peer did not acknowledge; forgets the barriers of what it did: it is known not to have
-    /// rebooted. Spec: drbd-wire 21.3.
+    /// Sends again what the peer did not acknowledge as durable. Spec: drbd-wire 21.3.
+    ///
+    /// Deviation: kernels leave out what was acknowledged one by one, since the peer is known not to have rebooted. It is
+    /// not when this node's disk is no good copy, and with protocol A nobody knows what arrived.
     func resendTransferLog() {
         log.epochs = RingQueue()
         log.isBarrierDue = false
@@ -195,11 +201,8 @@ extension ReplicationEngine {
         for index in indexes {
             let volume = requests[index].volume
             if requests[index].flags.contains(.peerPending) { volume.counters.peerPending -= 1 }
-            let isAnswered = requests[index].flags.contains(.peerOK)
             requests[index].flags.remove([.peerPending, .untilTransmitted, .postponed])
-            if isAnswered {
-                finishIfDone(index)
-            } else if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
+            if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
                 sendWrite(index, volume)
             } else {
                 volume.disk?.bitmap.setOutOfSync(
@@ -207,6 +210,8 @@ extension ReplicationEngine {
                 finishIfDone(index)
             }
         }
+        // Those that are answered to the application end no epoch any more.
+        closeEpoch()
         changed()
     }
 }

@@ -52,10 +52,11 @@ struct IntervalSet {
         return nil
     }
 
-    /// An entry of `owner` that covers the whole range.
-    func covering(_ owner: Owner, sector: UInt64, byteCount: Int) -> Entry? {
+    /// The applications' entries that touch the range and for which `condition` holds, by their index.
+    func locals(sector: UInt64, byteCount: Int, where condition: (Int) -> Bool) -> [Entry] {
         let end = sector + UInt64(byteCount / 512)
-        for entry in entries where entry.first <= sector && end <= entry.end && entry.owner == owner { return entry }
-        return nil
+        return entries.filter {
+            $0.first < end && sector < $0.end && $0.owner == .local && condition($0.index)
+        }
     }
 }

@@ -21,6 +21,7 @@ extension ReplicationEngine {
         let volume = requests[index].volume
         if isHeld(volume) {
             volume.heldStarts.append(index)
+            hasWaitingRequests = true
             return
         }
         if volume.intervals.overlaps(sector: requests[index].sector, byteCount: requests[index].byteCount) {
@@ -116,6 +117,7 @@ extension ReplicationEngine {
         volume.counters.peerPending += 1
         volume.counters.sentSectors += UInt64(requests[index].byteCount / 512)
         armRequestCheck(volume)
+        if connection.wireProtocol == .a { considerCongestion(volume) }
     }
 
     /// - Returns: where the packet ends in the stream of the socket.
@@ -230,10 +232,6 @@ extension ReplicationEngine {
             return
         }
         let request = requests[index]
-        let wasSentInVain = flags.contains(.peerFailed)
-        if let disk = request.volume.disk, wasSentInVain || flags.contains(.localFailed) {
-            disk.bitmap.setOutOfSync(sector: request.sector, byteCount: request.byteCount)
-        }
         requests.remove(index)
         if flags.contains(.inActivityLog) {
             endInActivityLog(request.volume, sector: request.sector, byteCount: request.byteCount)

@@ -38,12 +38,14 @@ extension RegisterModel {
     private func isAllowed(
         _ write: UInt32, _ index: Int, _ position: Int, _ view: ReadView, _ holders: [Int]
     ) -> Bool {
+        if view.cells.isEmpty || holders.isEmpty { return true }
         if view.cells.contains(where: { $0[position].contains(write) }) { return true }
         if holders.contains(where: { cells[$0][index].contains(write) }) { return true }
         return writes[Int(write)].issued >= view.issued
     }
 
     private func isAllowed(zeroesAt index: Int, _ position: Int, _ view: ReadView, _ holders: [Int]) -> Bool {
+        if view.cells.isEmpty || holders.isEmpty { return true }
         let sets = view.cells.map { $0[position] } + holders.map { cells[$0][index] }
         if sets.contains(where: { $0.all.contains { writes[Int($0)].isZero } }) { return true }
         return writes.last { $0.issued >= view.issued && $0.isZero && $0.range.contains(index) } != nil
@@ -61,7 +63,7 @@ extension RegisterModel {
         for area in areas.areas {
             let bytes = contents(area.sector, area.count)
             let range = area.firstIndex..<area.firstIndex + area.count
-            let view = ReadView(issued: .max, range: range, cells: [])
+            let view = issueRead(range: range, holders: [host], now: .max)
             if let problem = bytes.withUnsafeBytes({ checkRead(view, data: $0, holders: [host]) }) { return problem }
         }
         return nil

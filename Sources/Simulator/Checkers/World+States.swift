@@ -56,6 +56,8 @@ extension World {
         guard models[volume].usesProtocolC, own >= .connected, hosts[holder].states[volume].conn >= .connected else {
             return false
         }
+        // It may have agreed to a detach that was never carried out.
+        guard hosts[writer].states[volume].pdsk == .upToDate else { return false }
         return own != .wfBitMapS && own != .startingSyncS && own != .ahead
     }
 
@@ -63,6 +65,8 @@ extension World {
         let own = hosts[host].states[volume]
         let other = hosts[1 - host].states[volume]
         let hasLocal = own.disk == .upToDate
+        if !hasLocal { knowledge.lastWithoutLocal[host][volume] = now }
+        if own.conn < .connected { knowledge.lastApart[host][volume] = now }
         let hasRemote =
             own.conn >= .connected && own.pdsk == .upToDate && other.disk == .upToDate
             && other.conn >= .connected
@@ -186,10 +190,13 @@ extension World {
     func logged(host: SimulatedHost, _ record: LogRecord) {
         trace.note(.log, host: host.index, Trace.hash(of: record.text), "\(record.level): \(record.text)")
         let text = record.text
-        if contains(text, "Split-Brain detected") || contains(text, "holds writes that the other one lacks") {
+        if contains(text, "Split-Brain detected") || contains(text, "Inconsistent but has data that") {
             host.admin.sawSplitBrain = true
         }
-        if contains(text, "but I am primary") { host.admin.sawRoleConflict = true }
+        let isWrongPrimary = host.index != preferredPrimary || host.states.contains { $0.disk != .upToDate }
+        if contains(text, "but I am primary") || isWrongPrimary && contains(text, "Multiple primaries not allowed") {
+            host.admin.sawRoleConflict = true
+        }
         if contains(text, "based on AL.") { reach(.activityLogReplay) }
         if contains(text, "meta data I/O error") { reach(.metadataFailed) }
         if contains(text, "initial packet") && contains(text, "crossed") { reach(.crossedSockets) }
@@ -202,7 +209,8 @@ extension World {
         if contains(text, "Unrelated data") || contains(text, "unrelated data") {
             fail("\(host.name) takes the peer for unrelated: \(text)")
         }
-        if contains(text, "Out of sync: start=") {
+        // A block that cannot be read counts as different.
+        if contains(text, "Out of sync: start="), !hosts.contains(where: { $0.isDiskSuspect }) {
             fail("\(host.name) finds a difference by verify: \(text)")
         }
     }

@@ -31,6 +31,8 @@ extension World {
             }
             hosts.append(SimulatedHost(index: index, plan: plan, disks: disks))
             knowledge.lastWithoutData[index] = Array(repeating: 0, count: disks.count)
+            knowledge.lastWithoutLocal[index] = knowledge.lastWithoutData[index]
+            knowledge.lastApart[index] = knowledge.lastWithoutData[index]
             knowledge.isWithoutData[index] = Array(repeating: true, count: disks.count)
             knowledge.uuids[index] = Array(repeating: nil, count: disks.count)
             hosts[index].application.workers = Array(

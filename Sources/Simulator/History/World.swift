@@ -145,7 +145,17 @@ package final class World {
         hosts.map { host in
             guard host.isRunning else { return "\(host.name): down" }
             let states = host.states.map(Self.describe).joined(separator: ", ")
-            return "\(host.name): \(states), \(host.application.outstanding) requests outstanding"
+            var text = "\(host.name): \(states), \(host.application.outstanding) requests outstanding"
+            if host.admin.awaited != nil { text += ", \(host.admin.commandName) not answered" }
+            if let volumes = host.engine?.snapshot(now: host.clock.reading(at: now)).volumes {
+                text += ", bits " + volumes.map { "\($0.outOfSyncBits)" }.joined(separator: "+")
+                if volumes.contains(where: { $0.progress != nil }) { text += ", a resync or verify" }
+                if volumes.contains(where: { $0.localPending != 0 }) { text += ", local operations counted" }
+            }
+            if !host.admin.script.isEmpty { text += ", \(host.admin.script.count) steps to do" }
+            if !network.isIdle { text += ", bytes in the network" }
+            if host.disks.contains(where: { !$0.data.isIdle || !$0.metadata.isIdle }) { text += ", disk busy" }
+            return text
         }.joined(separator: "; ")
     }
 }
@@ -154,6 +164,9 @@ package final class World {
 struct Knowledge {
     /// By host, then volume: the last time at which no UpToDate data could be reached from there.
     var lastWithoutData: [[UInt64]] = [[], []]
+    /// By host, then volume: the last times at which its own disk was not UpToDate, and at which it was not connected.
+    var lastWithoutLocal: [[UInt64]] = [[], []]
+    var lastApart: [[UInt64]] = [[], []]
     /// By host, then volume: that is so at the moment.
     var isWithoutData: [[Bool]] = [[], []]
     /// By host, then volume: the UUIDs last sent to the disk; nil before the first time.

@@ -55,6 +55,9 @@ extension SimulatedNetwork {
     package func forgetConnections() {
         for number in connections.indices where isEstablished(number) && random.chance(2, in: 3) {
             connections[number].isForgotten = true
+            for end in 0...1 where connections[number].pipes[end].bytesOnTheWay > 0 {
+                events.add(.sendingTimesOut(connection: number, end: end), at: now + Self.sendingTimeout)
+            }
         }
     }
 

@@ -4,7 +4,7 @@ package import Replication
 // Bytes on their way.
 extension SimulatedNetwork {
     /// Nanoseconds until TCP gives up sending; real ones take longer.
-    private static let sendingTimeout: UInt64 = 90_000_000_000
+    static let sendingTimeout: UInt64 = 90_000_000_000
 
     /// Takes as much from the front of `queue` as the buffers hold. Returns how many bytes.
     package func send(host: Int, _ socket: SocketID, from queue: inout OutputQueue) -> Int {

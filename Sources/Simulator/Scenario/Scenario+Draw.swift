@@ -74,7 +74,7 @@ extension Scenario {
                 start = Int(sectors) - length
             } else if number > 0 {
                 start += random.below(stride - length + 1)
-                if random.chance(2, in: 3) { start -= start % 8 }
+                if random.chance(2, in: 3), start - start % 8 >= number * stride { start -= start % 8 }
             }
             areas.append(sector: UInt64(start), count: length)
         }
@@ -199,7 +199,44 @@ extension Scenario {
             faults.append(
                 PlannedFault(time: UInt64(time), kind: kind, length: UInt64(length), damage: Self.drawDamage(&random)))
         }
+        if volumes[0].areas.areas.count > 60, random.chance(2, in: 3) { addLonelyPrimary(&random) }
+        if random.chance(1, in: 4) { addSlowPowerFailure(&random) }
         faults.sort { $0.time < $1.time }
+    }
+
+    /// One host writes alone for long and then crashes: what the other lacks must be in its bitmap or its log, also
+    /// where the log was full many times over.
+    private mutating func addLonelyPrimary(_ random: inout SimulationRandom) {
+        let begin = random.between(2 * Self.second, Int(stormLength) / 4)
+        let length = Int(stormLength) - begin
+        let crash = begin + length / 2 + random.below(length / 2)
+        let damage = Self.drawDamage(&random)
+        faults = [
+            PlannedFault(
+                time: UInt64(begin), kind: .cut(fromA: true, fromB: true), length: UInt64(length), damage: damage),
+            PlannedFault(
+                time: UInt64(crash), kind: random.chance(1, in: 2) ? .kill(host: 0) : .powerFailure(host: 0),
+                length: UInt64(Self.second), damage: damage),
+            PlannedFault(
+                time: UInt64(crash + Self.millisecond),
+                kind: random.chance(1, in: 2) ? .kill(host: 1) : .powerFailure(host: 1), length: UInt64(Self.second),
+                damage: damage),
+        ]
+    }
+
+    /// The power goes while a slow disk works on flushes.
+    private mutating func addSlowPowerFailure(_ random: inout SimulationRandom) {
+        let host = random.below(2)
+        let time = random.between(3 * Self.second, Int(stormLength))
+        let before = random.between(100, 1_500) * Self.millisecond
+        faults.append(
+            PlannedFault(
+                time: UInt64(time - before), kind: .slowDisk(host: host), length: UInt64(before + Self.second),
+                damage: .everythingReached))
+        faults.append(
+            PlannedFault(
+                time: UInt64(time), kind: .powerFailure(host: host),
+                length: UInt64(random.between(100, 4_000) * Self.millisecond), damage: Self.drawDamage(&random)))
     }
 
     private static func drawFault(family: Int, _ random: inout SimulationRandom) -> PlannedFault.Kind {

@@ -35,6 +35,8 @@ final class PageStore {
 
     func write(offset: Int, count: Int, from source: UnsafeRawPointer) {
         forEachPart(offset: offset, count: count) { page, start, length, done in
+            // Zeroes where nothing was need no page: a resync writes many of them.
+            if pages[page] == nil, Self.isZero(source + done, length) { return }
             (existingPage(page) + start).copyMemory(from: source + done, byteCount: length)
         }
     }
@@ -50,11 +52,25 @@ final class PageStore {
         number < pageCount ? UnsafeRawPointer(pages[number]) : nil
     }
 
-    /// Whether the page holds only zeroes.
-    func isZero(page number: Int) -> Bool {
-        guard let bytes = page(number) else { return true }
-        let words = bytes.assumingMemoryBound(to: UInt64.self)
-        for index in 0..<Self.pageSize / 8 where words[index] != 0 { return false }
+    /// Whether nothing but zeroes was ever written there.
+    func isUntouched(offset: Int, count: Int) -> Bool {
+        guard count > 0 else { return true }
+        for page in offset / Self.pageSize...(offset + count - 1) / Self.pageSize where pages[page] != nil {
+            return false
+        }
+        return true
+    }
+
+    private static func isZero(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+        var position = 0
+        while position < count {
+            var combined: UInt64 = 0
+            for word in 0..<64 {
+                combined |= bytes.loadUnaligned(fromByteOffset: position + 8 * word, as: UInt64.self)
+            }
+            if combined != 0 { return false }
+            position += 512
+        }
         return true
     }
 

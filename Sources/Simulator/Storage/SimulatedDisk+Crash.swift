@@ -38,10 +38,7 @@ extension SimulatedDisk {
                 if random.chance(1, in: 2) { continue }
                 makeDurable(below: operation.makesDurable)
             }
-            undo.append(
-                CachedWrite(
-                    offset: operation.offset,
-                    before: contents(offset: operation.offset, count: operation.byteCount)))
+            undo.append(self.undo(offset: operation.offset, count: operation.byteCount))
             apply(operation)
         }
         return undo
@@ -57,14 +54,18 @@ extension SimulatedDisk {
                 case .someWrites(let percent): random.chance(percent, in: 100)
                 default: false
                 }
-            for sector in 0..<write.before.count / 512 {
+            for sector in 0..<write.byteCount / 512 {
                 let number = write.offset / 512 + sector
                 if settled.contains(number) { continue }
                 if isWholeKept || write.isDurable?[sector] == true || isSectorKept(damage) {
                     settled.insert(number)
                     continue
                 }
-                write.before.withUnsafeBytes { bytes in
+                guard let before = write.before else {
+                    store.zero(offset: number * 512, count: 512)
+                    continue
+                }
+                before.withUnsafeBytes { bytes in
                     guard let base = bytes.baseAddress else { return }
                     store.write(offset: number * 512, count: 512, from: base + sector * 512)
                 }

@@ -34,8 +34,9 @@ package final class SimulatedDisk {
     /// How to undo one completed write that is still in the volatile cache.
     struct CachedWrite {
         var offset: Int
-        /// What the sectors held before.
-        var before: [UInt8]
+        var byteCount: Int
+        /// What the sectors held before; nil: zeroes.
+        var before: [UInt8]?
         /// Sectors that were made durable since; nil: none.
         var isDurable: [Bool]?
     }
@@ -207,10 +208,15 @@ package final class SimulatedDisk {
     }
 
     func remember(offset: Int, count: Int) {
-        cachedWrites.append(CachedWrite(offset: offset, before: contents(offset: offset, count: count)))
+        cachedWrites.append(undo(offset: offset, count: count))
         if cachedWrites.count > Self.cachedWritesMax {
             makeDurable(below: firstCachedWrite + Self.cachedWritesMax / 2)
         }
+    }
+
+    func undo(offset: Int, count: Int) -> CachedWrite {
+        let before = store.isUntouched(offset: offset, count: count) ? nil : contents(offset: offset, count: count)
+        return CachedWrite(offset: offset, byteCount: count, before: before)
     }
 
     func makeDurable(below number: Int) {
@@ -224,9 +230,9 @@ package final class SimulatedDisk {
     private func markDurable(offset: Int, count: Int) {
         for index in cachedWrites.indices {
             let start = max(offset, cachedWrites[index].offset)
-            let end = min(offset + count, cachedWrites[index].offset + cachedWrites[index].before.count)
+            let end = min(offset + count, cachedWrites[index].offset + cachedWrites[index].byteCount)
             guard start < end else { continue }
-            let sectors = cachedWrites[index].before.count / 512
+            let sectors = cachedWrites[index].byteCount / 512
             var durable = cachedWrites[index].isDurable ?? Array(repeating: false, count: sectors)
             for sector in (start - cachedWrites[index].offset) / 512..<(end - cachedWrites[index].offset) / 512 {
                 durable[sector] = true

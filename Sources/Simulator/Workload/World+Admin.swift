@@ -17,6 +17,11 @@ extension World {
                 host.application.isLoading = false
                 if host.application.outstanding > 0 {
                     host.admin.script.insert(.stopLoad, at: 0)
+                    // What was frozen meanwhile never ends by itself: let it fail.
+                    if let volume = host.states.firstIndex(where: { $0.isSuspended }) {
+                        host.admin.script.insert(
+                            simple(.resumeIO(VolumeNumber(UInt16(volume))), "resume-io \(volume)"), at: 0)
+                    }
                     return wake(host, at: now + 50_000_000)
                 }
             case .closeVolumes:
@@ -138,6 +143,10 @@ extension World {
     private func exit(_ host: SimulatedHost) {
         reach(.downAndUp)
         stopProgram(host)
+        for pair in host.disks {
+            pair.data.crashOfProgram(.everythingReached)
+            if pair.metadata !== pair.data { pair.metadata.crashOfProgram(.everythingReached) }
+        }
         network.crashOfProgram(host: host.index)
         queue.add(.boot(host: host.index), at: now + scenario.habits.restartDelay)
     }

@@ -173,14 +173,18 @@ extension World {
         let hadDiskError = hosts.contains { $0.lastDiskError >= request.issued && $0.lastDiskError > 0 }
         let isWithoutData = knowledge.isWithoutData[host.index][request.volume]
         let wasWithoutData = knowledge.lastWithoutData[host.index][request.volume] >= request.issued
-        if !hadDiskError, !isWithoutData, !wasWithoutData {
+        // What only the peer got is lost with the connection, also if the own disk comes back with it.
+        let wasOnlyRemote =
+            knowledge.lastWithoutLocal[host.index][request.volume] >= request.issued
+            && knowledge.lastApart[host.index][request.volume] >= request.issued
+        if !hadDiskError, !isWithoutData, !wasWithoutData, !wasOnlyRemote {
             fail(
                 "request #\(number) on \(host.name) fails with errno \(errno), though UpToDate data was there all the time"
             )
         }
     }
 
-    /// Whose copy answers a read on this host.
+    /// Whose copy answers a read on this host; empty: it cannot be said.
     func holders(host: Int, volume: Int) -> [Int] {
         let own = hosts[host].states[volume]
         let other = hosts[1 - host].states[volume]
@@ -188,6 +192,9 @@ extension World {
             // A read that fails here goes to the peer.
             return hosts[host].lastDiskError > 0 && own.conn >= .connected ? [host, 1 - host] : [host]
         }
+        // Cut off in the middle of a resync it may read the blocks that are done, as they were at that time: like any
+        // Primary that is cut off it sees nothing newer, and which time it was is not followed.
+        if own.conn < .connected { return [] }
         return other.disk == .upToDate ? [1 - host] : [0, 1]
     }
 }

@@ -35,7 +35,7 @@ extension World {
         case .fresh, .freshWithoutSync:
             let first = hosts[preferredPrimary]
             guard hosts.allSatisfy({ $0.isRunning && isIdle($0) && $0.connection == .connected }) else {
-                hasBegun = hosts.contains { $0.states.contains { $0.disk == .upToDate } }
+                hasBegun = hosts.contains { $0.states.allSatisfy { $0.disk == .upToDate } }
                 if phase == .healing, !hasBegun { forceGeneration(hosts) }
                 return
             }
@@ -43,7 +43,8 @@ extension World {
                 hasBegun = true
                 return
             }
-            for volume in first.states.indices where first.states[volume].disk == .inconsistent {
+            for volume in first.states.indices
+            where first.states[volume].disk == .inconsistent && first.states[volume].pdsk != .upToDate {
                 let number = VolumeNumber(UInt16(volume))
                 if case .fresh = scenario.beginning {
                     first.admin.script.append(
@@ -196,12 +197,15 @@ extension World {
         else { return }
         let snapshot = engine.snapshot(now: host.clock.reading(at: now))
         guard snapshot.volumes.contains(where: { $0.outOfSyncBits > 0 }), host.admin.script.isEmpty else { return }
-        if !host.isPrimaryOnAll {
-            if !hosts[1 - host.index].isPrimaryOnAny || scenario.isDual { host.admin.script = promotion(host) }
+        let other = hosts[1 - host.index]
+        if !host.isPrimaryOnAll, scenario.isDual || !other.isPrimaryOnAny {
+            host.admin.script = promotion(host)
             return
         }
-        host.admin.script = [
-            simple(.disconnect(force: false), "disconnect"), .sleep(Self.second), connectStep(host, discards: false),
+        let primary = host.isPrimaryOnAll ? host : other
+        guard primary.admin.script.isEmpty else { return }
+        primary.admin.script = [
+            simple(.disconnect(force: false), "disconnect"), .sleep(Self.second), connectStep(primary, discards: false),
         ]
     }
 

@@ -175,6 +175,24 @@ struct BitmapBlockTests {
         #expect(!bitmap.isBeingWritten(block: 0))
     }
 
+    @Test("a block that lost bits says so until it is copied out, and is unwritten until it is on disk")
+    func clearedBits() {
+        let bitmap = Bitmap(sectors: 262_144)
+        bitmap.setBits(3..<5)
+        #expect(!bitmap.hasClearedBits(block: 0))
+        bitmap.clearBits(3..<4)
+        #expect(bitmap.hasClearedBits(block: 0))
+        bitmap.beginWrite(block: 0, into: block)
+        #expect(!bitmap.hasClearedBits(block: 0))
+        #expect(bitmap.nextChangedBlock(from: 0) == nil)
+        #expect(bitmap.nextUnwrittenBlock(from: 0) == 0)
+        bitmap.finishWrite(block: 0, succeeded: false)
+        #expect(bitmap.hasClearedBits(block: 0))
+        bitmap.beginWrite(block: 0, into: block)
+        bitmap.finishWrite(block: 0, succeeded: true)
+        #expect(bitmap.nextUnwrittenBlock(from: 0) == nil)
+    }
+
     @Test("a block read from disk replaces what was there; bits beyond the device are masked")
     func load() {
         let bitmap = Bitmap(sectors: 101)

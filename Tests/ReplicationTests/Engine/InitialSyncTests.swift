@@ -46,4 +46,17 @@ struct InitialSyncTests {
         #expect(pair.a.flush() == 0)
         #expect(pair.a.outOfSync == 0)
     }
+
+    @Test("disks that are declared equal while the peer's P_STATE is on its way are UpToDate on both sides")
+    func declaredEqualAtOnce() {
+        let pair = EnginePair()
+        pair.wireLatency = .milliseconds(20)
+        pair.a.bringUp()
+        pair.b.bringUp()
+        #expect(pair.run { pair.a.state.conn == .connected })
+        #expect(pair.a.run(.newCurrentUUID(VolumeNumber(0), clearBitmap: true)) == .success)
+        pair.pass(.seconds(1))
+        #expect(pair.a.stateText == "Connected Secondary/Secondary UpToDate/UpToDate")
+        #expect(pair.b.stateText == "Connected Secondary/Secondary UpToDate/UpToDate")
+    }
 }

@@ -214,3 +214,39 @@ struct LateVolumeTests {
         #expect(pair.areConnected && pair.areDisksEqual)
     }
 }
+
+@Suite("Congestion under protocol A")
+struct CongestionTests {
+    @Test("pull-ahead marks what the link cannot take, and syncs it when the link is free again")
+    func pullAhead() {
+        let pair = EnginePair()
+        pair.network.wireProtocol = .a
+        pair.network.onCongestion = .pullAhead
+        pair.network.congestionFill = 64
+        pair.bringUpEqual()
+        pair.a.promote()
+        let ids = (0..<40).map { pair.a.startWrite(sector: UInt64($0) * 16, fill: UInt8($0 + 1)) }
+        #expect(pair.run { pair.a.state.conn == .ahead })
+        #expect(pair.run { ids.allSatisfy { pair.a.completions[$0] == 0 } })
+        #expect(pair.run { pair.b.state.conn == .behind })
+        #expect(pair.b.state.disk < .upToDate)
+        #expect(pair.run { pair.b.outOfSync > 0 && pair.b.outOfSync == pair.a.outOfSync })
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.areDisksEqual)
+        pair.pass(.seconds(1))
+        #expect(pair.a.outOfSync == 0)
+    }
+
+    @Test("disconnect gives the connection up")
+    func disconnect() {
+        let pair = EnginePair()
+        pair.network.wireProtocol = .a
+        pair.network.onCongestion = .disconnect
+        pair.network.congestionFill = 64
+        pair.bringUpEqual()
+        pair.a.promote()
+        let ids = (0..<40).map { pair.a.startWrite(sector: UInt64($0) * 16, fill: UInt8($0 + 1)) }
+        #expect(pair.run { ids.allSatisfy { pair.a.completions[$0] == 0 } })
+        #expect(pair.run { pair.a.state.conn == .standAlone })
+    }
+}

@@ -119,6 +119,42 @@ struct ResyncTests {
         #expect(pair.areDisksEqual)
     }
 
+    @Test("what the target acknowledged and lost with its power is synced again")
+    func targetLosesCache() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.run(.disconnect(force: false))
+        for block in 0..<64 { pair.a.write(sector: UInt64(block) * 16, fill: UInt8(block + 1)) }
+        pair.b.diskOptions.resyncRate = 200
+        pair.b.run(.diskOptions(zero, pair.b.diskOptions))
+        pair.b.run(.connect(pair.network, ConnectOnce()))
+        #expect(pair.run { pair.b.state.conn == .syncTarget && pair.a.outOfSync < 50 })
+        #expect(pair.b.state.conn == .syncTarget)
+        pair.crash(pair.b)
+        pair.pass(.seconds(2))
+        pair.b.restart()
+        pair.b.bringUp()
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("a verify ends when a disk passes on an error, which makes that disk Inconsistent", arguments: [true, false])
+    func errorDuringVerify(atSource: Bool) {
+        let pair = EnginePair()
+        pair.network.verifyAlgorithm = .crc32c
+        for node in [pair.a, pair.b] as [TestNode] { node.diskOptions.onIOError = .passOn }
+        pair.bringUpEqual()
+        pair.a.promote()
+        let verifier: TestNode = atSource ? pair.a : pair.b
+        #expect(verifier.run(.verify(zero, start: nil, stop: nil)) == .success)
+        pair.a.disk.badSectors = 80..<88
+        #expect(pair.a.write(sector: 80, fill: 5) == 0)
+        pair.pass(.milliseconds(100))
+        #expect(pair.a.stateText == "Connected Primary/Secondary Inconsistent/UpToDate")
+        #expect(pair.b.stateText == "Connected Secondary/Primary UpToDate/Inconsistent")
+    }
+
     @Test("verify finds a planted difference on both sides, and a reconnect of a Primary repairs it")
     func verify() {
         let pair = EnginePair()

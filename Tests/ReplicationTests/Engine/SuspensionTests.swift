@@ -104,6 +104,31 @@ struct SuspensionTests {
         #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 2 })
     }
 
+    @Test("without any data I/O freezes, and goes on when the peer attaches its disk again")
+    func peerDiskReturns() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 8, fill: 1)
+        pair.a.run(.detach(zero, force: true))
+        pair.b.run(.detach(zero, force: true))
+        #expect(pair.run { pair.a.state.suspNod })
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        let read = pair.a.startRequest(.read, sector: 16, byteCount: 4096)
+        pair.pass(.seconds(60))
+        #expect(pair.a.completions[id] == nil && pair.a.completions[read] == nil)
+        pair.b.attach()
+        #expect(pair.run(limit: .seconds(100)) { pair.a.completions[id] != nil && pair.a.completions[read] != nil })
+        #expect(pair.a.completions[id] == 0 && pair.a.completions[read] == 0)
+        #expect(!pair.a.state.isSuspended)
+        pair.a.attach()
+        #expect(pair.run { pair.areConnected && pair.a.state.disk == .upToDate })
+        #expect(pair.areDisksEqual)
+    }
+
     @Test("a fenced Secondary leaves a disconnect Outdated and is not promoted")
     func disconnectOutdates() {
         let pair = EnginePair()

@@ -25,6 +25,8 @@ final class TestNode {
     var changes: [StateChangeEvent] = []
     var releasedDevices = 0
     var diskOptions = DiskOptions()
+    /// What its disk needs longer than the pair's.
+    var extraDiskLatency = Duration.zero
     /// Counts the incarnations, so that late completions of a dead one go nowhere.
     var incarnation = 0
     private var lastID: UInt64 = 0
@@ -88,7 +90,7 @@ final class TestNode {
     }
 
     private func submit(_ operation: DiskOperation) {
-        later(pair.diskLatency) { node in
+        later(pair.diskLatency + extraDiskLatency) { node in
             let disk = operation.device.volume == VolumeNumber(0) ? node.disk : node.secondDisk!
             guard !disk.isStuck else { return }
             let errno = disk.perform(operation)
@@ -138,9 +140,13 @@ final class TestNode {
     /// Adds the volume, attaches its disk, connects.
     func bringUp(connects: Bool = true) {
         run(.addVolume(VolumeNumber(0)))
-        run(.attach(VolumeNumber(0), disk.device, diskOptions))
+        attach()
         if connects { run(.connect(pair.network, ConnectOnce())) }
     }
+
+    /// Attaches the disk of volume 0 (again).
+    @discardableResult
+    func attach() -> CommandResult? { run(.attach(VolumeNumber(0), disk.device, diskOptions)) }
 
     @discardableResult
     func promote(force: Bool = false) -> CommandResult? { run(.primary(VolumeNumber(0), force: force)) }

@@ -86,6 +86,24 @@ struct TwoPrimariesTests {
         #expect(pair.a.flush() == 0 && pair.b.flush() == 0)
     }
 
+    @Test("a write that the peer made after it acknowledged ours is no concurrent one", arguments: [true, false])
+    func slowDisk(isFirstSlow: Bool) {
+        let pair = EnginePair()
+        bothPrimary(pair)
+        let (slow, fast): (TestNode, TestNode) = isFirstSlow ? (pair.a, pair.b) : (pair.b, pair.a)
+        slow.write(sector: 0, fill: 9)
+        fast.write(sector: 8, fill: 9)
+        slow.extraDiskLatency = .milliseconds(20)
+        let first = slow.startWrite(sector: 0, fill: 1)
+        pair.pass(.milliseconds(1))
+        #expect(fast.disk.bytes(sector: 0, count: 512).allSatisfy { $0 == 1 })
+        let second = fast.startWrite(sector: 0, fill: 2)
+        #expect(pair.run { slow.completions[first] == 0 && fast.completions[second] == 0 })
+        pair.pass(.seconds(1))
+        #expect(pair.areConnected && pair.areDisksEqual)
+        #expect(slow.disk.bytes(sector: 0, count: 512).allSatisfy { $0 == 2 })
+    }
+
     @Test("a cable cut under load ends in a split brain, never in a silent merge")
     func cutUnderLoad() {
         let pair = EnginePair()

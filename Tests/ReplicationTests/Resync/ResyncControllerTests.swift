@@ -45,6 +45,20 @@ struct ResyncControllerTests {
         #expect(run(ticks: 100, extra: 0, options: options, buffersMax: 100).max() == 50)
     }
 
+    @Test("what is refused makes room for other requests")
+    func refused() {
+        var controller = ResyncController()
+        var options = DiskOptions()
+        options.fillTarget = 100
+        for _ in 0..<60 {
+            let number = controller.tick(options: options, buffersMax: 2048)
+            controller.blocksRequested(number)
+            controller.requestRefused(number)
+        }
+        #expect(controller.inFlightSectors == 0)
+        #expect(controller.tick(options: options, buffersMax: 2048) > 0)
+    }
+
     @Test("nothing is asked for while what was asked for stays out")
     func unanswered() {
         var controller = ResyncController()

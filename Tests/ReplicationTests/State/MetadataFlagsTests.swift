@@ -98,6 +98,21 @@ struct MetadataFlagsTests {
         #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 0) == nil)
     }
 
+    @Test(
+        "the source of a resync that loses a target that may be done begins one although the bitmap has a generation"
+    )
+    func resyncTargetLost() {
+        let before = state(.primary, .secondary, .syncSource, .upToDate, .inconsistent)
+        var after = state(.primary, .unknown, .networkFailure, .upToDate, .inconsistent)
+        #expect(
+            StateRules.newGeneration(from: before, to: after, bitmapUUID: 7, mayTargetBeDone: true) == .resyncTargetLost
+        )
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 7, mayTargetBeDone: false) == nil)
+        #expect(StateRules.newGeneration(from: after, to: after, bitmapUUID: 7, mayTargetBeDone: true) == nil)
+        after.role = .secondary
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 7, mayTargetBeDone: true) == nil)
+    }
+
     @Test("a new generation begins when a diskless peer is promoted, or a Primary peer loses its disk")
     func disklessPeer() {
         let before = state(.secondary, .secondary, .connected, .upToDate, .diskless)

@@ -65,6 +65,17 @@ struct GenerationUUIDsTests {
         #expect(target.current == 0x302D_71BA_E460_7031)
     }
 
+    @Test("a new generation while a resync is open keeps what the bitmap counts from")
+    func duringResync() {
+        var source = set(0x101, 0x20, 0x30, 0x40)
+        #expect(!source.isResyncOpen)
+        let sync = source.startResyncAsSource(random: 1)
+        #expect(source.isResyncOpen)
+        source.beginGenerationKeepingBitmap(random: 0x500, isPrimary: true)
+        #expect(source == set(0x501, sync, 0x101, 0x20))
+        #expect(!source.isResyncOpen)
+    }
+
     @Test("a new generation over an open one is told")
     func overOpenGeneration() {
         var uuids = set(0x11, 0x20, 0x30, 0x40)

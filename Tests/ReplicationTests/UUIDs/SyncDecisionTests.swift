@@ -77,6 +77,31 @@ struct SyncDecisionTests {
         #expect(decide(new, side(ahead)).conclusion == .proceed(.wfBitMapT, isFull: true))
     }
 
+    @Test("an Inconsistent disk gives its half of a split brain up, whatever the policy says")
+    func inconsistentSplit() {
+        func both(_ flags: UUIDSet.Flags) -> (SyncDecision, SyncDecision) {
+            let worse = side(split1, flags: flags, disk: .inconsistent)
+            return (
+                decide(worse, side(split2)) { $0.afterSplitBrain0Primaries = .discardRemote },
+                decide(side(split2), worse) { $0.afterSplitBrain0Primaries = .discardLocal }
+            )
+        }
+        let (target, source) = both(.discardMyData)
+        #expect(target.conclusion == .proceed(.wfBitMapT, isFull: false))
+        #expect(source.conclusion == .proceed(.wfBitMapS, isFull: false))
+        let (refused, mirrored) = both([])
+        #expect(refused.conclusion == .refuse && mirrored.conclusion == .refuse)
+        #expect(texts(mirrored).last == "I shall become SyncTarget, but the peer is inconsistent!")
+    }
+
+    @Test("two Primaries of one generation, one of them Inconsistent after a crash: that one takes everything")
+    func crashedInconsistentPrimary() {
+        let crashed = side(equal, flags: .crashedPrimary, role: .primary, disk: .inconsistent)
+        let good = side(equal, role: .primary)
+        #expect(decide(good, crashed).conclusion == .proceed(.wfBitMapS, isFull: true))
+        #expect(decide(crashed, good).conclusion == .proceed(.wfBitMapT, isFull: true))
+    }
+
     @Test("step 1: unrelated data and too old a peer are refused")
     func unrelated() {
         let decision = decide(side([Self.b, 0, Self.c, Self.d]), side([Self.a, 0, 2, 0]))

@@ -103,6 +103,15 @@ struct UUIDComparisonTests {
         row(
             "the sync UUID was lost, as source", [b, a + offset, a | 1, c], [a, 0, c, d], rule: 71, 1,
             correctsOwn: [b, a | 1, c, c]),
+        row(
+            "went on without the end, as source", [b, e, a, d], [a, 0, e, d], rule: 72, 1, correctsOwn: [b, a, e, d]),
+        row(
+            "went on without the end, as target", [a, 0, e, d], [b, e, a, d], rule: 52, -1, correctsPeer: [b, a, e, d]),
+        row(
+            "the sync UUID was lost, and the source went on", [b, a + offset, e, a], [a, 0, c, d], rule: 71, 1,
+            correctsOwn: [b, a, e, c]),
+        row("likewise, and the target too", [b, a + offset, e, a], [d, a, c, c], rule: 100, -100),
+        row("the target went on too", [b, e, a, d], [c, a, e, d], rule: 100, -100),
         row("far ahead, younger history", [b, e, a, d], [a, 0, c, d], rule: 80, 2),
         row("far ahead, older history", [b, e, d, a], [a, 0, c, d], rule: 80, 2),
         row("split brain", [b, a | 1, c, d], [e, a, c, d], rule: 90, 100),
@@ -201,7 +210,7 @@ struct UUIDComparisonTests {
         }
         // Sets in which each side was source of a resync from the other's data do not occur: both nodes then
         // find themselves behind, as kernels do.
-        func isBehind(_ result: UUIDComparison) -> Bool { [50, 51, 60].contains(result.rule) }
+        func isBehind(_ result: UUIDComparison) -> Bool { [50, 51, 52, 60].contains(result.rule) }
         var counts: [Int: Int] = [:]
         for _ in 0..<20000 {
             let (own, peer) = (side(), side())
@@ -212,7 +221,7 @@ struct UUIDComparisonTests {
             counts[here.rule, default: 0] += 1
             #expect(there.result == here.result.mirrored, "\(own) \(peer): \(here) against \(there)")
         }
-        #expect(Set(counts.keys) == [10, 20, 30, 34, 35, 36, 37, 40, 41, 50, 51, 60, 70, 71, 80, 90, 100])
+        #expect(Set(counts.keys) == [10, 20, 30, 34, 35, 36, 37, 40, 41, 50, 51, 52, 60, 70, 71, 72, 80, 90, 100])
     }
 
     @Test("the planted fault takes the role bit for a difference")
