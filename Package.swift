@@ -46,6 +46,7 @@ var targets: [Target] = [
     library("DRBDLayout", ["LayoutKit"]),
     library("NBDLayout", ["LayoutKit"]),
     library("FUSELayout", ["LayoutKit"]),
+    library("OCFS2Layout", ["LayoutKit"]),
 
     // Engines
     library("EngineKit"),
@@ -92,6 +93,7 @@ let testTargets: [Target] = [
     tests("DRBDLayoutTests", ["DRBDLayout", "LayoutKit"]),
     tests("NBDLayoutTests", ["NBDLayout", "LayoutKit"]),
     tests("FUSELayoutTests", ["FUSELayout", "LayoutKit"]),
+    tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("EngineKitTests", ["EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
