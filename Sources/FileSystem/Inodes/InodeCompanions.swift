@@ -1,0 +1,12 @@
+/// What the data part keeps of a file in memory. (The part replaces this file's class.)
+package final class FileData {
+    package init() {}
+
+    /// Writes all dirty data and the size to disk.
+    package func flush() async throws(FileSystemError) {}
+}
+
+/// What the directory part keeps of a directory in memory. (The part replaces this file's class.)
+package final class DirectoryState {
+    package init() {}
+}
