@@ -1,3 +1,5 @@
+package import OCFS2Layout
+
 /// An entry that a listing shows.
 package struct DirectoryEntry {
     /// The inode's block.
