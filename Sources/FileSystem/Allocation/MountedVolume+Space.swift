@@ -44,13 +44,8 @@ extension MountedVolume {
     // MARK: Freeing. Spec: ocfs2-disk 11
 
     /// Makes room in the truncate log for `count` records: flushes it when it is fuller. Before the handle; the room stays
-    /// until ``doneFreeing(_:)`` with the same count.
-    package func prepareToFree(_ count: Int = 1) async throws(FileSystemError) {
-        fatalError("not built")
-    }
-
-    /// Ends what ``prepareToFree(_:)`` began, after the handle has ended.
-    package func doneFreeing(_ count: Int = 1) {
+    /// as long as what is returned, or until that is released. Behind the locks of inodes.
+    package func prepareToFree(_ count: Int = 1) async throws(FileSystemError) -> FreeingRoom {
         fatalError("not built")
     }
 

@@ -61,3 +61,12 @@ package final class FreeingLock {
         fatalError("not built")
     }
 }
+
+/// Room for records in the truncate log.
+package final class FreeingRoom {
+    init() {}
+
+    package func release() {
+        fatalError("not built")
+    }
+}

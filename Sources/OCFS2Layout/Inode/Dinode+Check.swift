@@ -67,8 +67,12 @@ extension Dinode {
             }
         }
         switch content(of: bytes) {
-        case .superblock, .localAlloc, .truncateLog:
+        case .superblock:
             break
+        case .localAlloc:
+            try LocalAlloc.validate(bytes, parameters)
+        case .truncateLog:
+            try TruncateLog.validate(bytes, parameters)
         case .chainList:
             try ChainList.validate(bytes, parameters)
         case .inlineData:
