@@ -1,3 +1,4 @@
+import EngineKit
 import Journal
 import LayoutKit
 import OCFS2Layout

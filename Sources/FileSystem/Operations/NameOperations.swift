@@ -2,21 +2,6 @@
 ///
 /// Every operation takes the locks it needs itself. Spec: ocfs2-cluster 7.
 extension MountedVolume {
-    /// The root directory.
-    package func rootDirectory() async throws(FileSystemError) -> Inode {
-        throw .notSupported
-    }
-
-    /// The inode of a file handle, if it is still the one of `generation` (else `stale`).
-    package func inode(_ number: UInt64, generation: UInt32) async throws(FileSystemError) -> Inode {
-        throw .notSupported
-    }
-
-    /// `.` and `..` work too. Errors: `notFound`, `notADirectory`.
-    package func lookup(_ name: FileName, in directory: Inode) async throws(FileSystemError) -> Inode {
-        throw .notSupported
-    }
-
     /// A regular file. Errors: `alreadyExists`.
     package func createFile(
         _ name: FileName, in directory: Inode, _ new: NewNode
@@ -72,23 +57,6 @@ extension MountedVolume {
 
     package func rename(
         _ name: FileName, in directory: Inode, to newName: FileName, in newDirectory: Inode, _ mode: RenameMode
-    ) async throws(FileSystemError) {
-        throw .notSupported
-    }
-
-    /// Calls `visitor` for each entry from `cookie` on until it says false (that entry is then not taken) or the end.
-    package func readDirectory(
-        _ directory: Inode, from cookie: DirectoryCookie, _ visitor: (DirectoryEntry) -> Bool
-    ) async throws(FileSystemError) {
-        throw .notSupported
-    }
-
-    /// As ``readDirectory(_:from:_:)`` with the inode of each entry (not of `.` and `..`).
-    ///
-    /// The visitor gets a reference with each inode; an inode that cannot be read is nil.
-    package func readDirectoryWithInodes(
-        _ directory: Inode, from cookie: DirectoryCookie,
-        _ visitor: (DirectoryEntry, Inode?) async -> Bool
     ) async throws(FileSystemError) {
         throw .notSupported
     }
