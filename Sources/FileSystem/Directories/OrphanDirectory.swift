@@ -39,7 +39,7 @@ struct Orphanage {
         return orphanage
     }
 
-    /// What ``take(_:_:_:)`` needs for an inode that was not there when the orphanage was prepared.
+    /// What ``take(_:_:_:)`` takes for an inode that was not there when the orphanage was prepared.
     var needs: SpaceNeeds { space.index?.growthNeeds() ?? SpaceNeeds() }
     func credits() async throws(FileSystemError) -> Int {
         Credits.orphanEntry + (try await space.index?.growthCredits() ?? 0)
@@ -52,7 +52,7 @@ struct Orphanage {
     /// - Parameter reservation: for an inode that was not there when the orphanage was prepared, with ``needs`` in it;
     ///   then ``credits``.
     func take(
-        _ orphan: Inode, _ reservation: Reservation? = nil, _ handle: JournalHandle
+        _ orphan: Inode, _ reservation: Reservation?, _ handle: JournalHandle
     ) async throws(FileSystemError) {
         let name = FileName(orphan: orphan.number)
         var place: (LeafPlace, NameHash)?

@@ -24,6 +24,9 @@ package final class MountedVolume {
     /// Nothing is written any more, by option, by `errors=remount-ro` or because the device is read-only.
     package internal(set) var isReadOnly: Bool
 
+    /// Excludes tasks of this host that move names between directories; taken before ``renameLock``.
+    let renameGate = AsyncReadWriteLock()
+
     init(
         device: any BlockDevice, environment: any EngineEnvironment, locks: any LockService, options: MountOptions,
         cache: BlockCache, superblock: Superblock
