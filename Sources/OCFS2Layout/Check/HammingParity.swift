@@ -2,9 +2,9 @@
 /// Spec: ocfs2-disk 15.
 ///
 /// Data bits stand at the code positions 1, 2, 3, ... that are no powers of two: between the powers 2^m and 2^(m+1),
-/// position p holds data bit p - m - 2. So a run of code words of 64 positions is the block shifted by a constant number
-/// of bits, and a whole word costs one exclusive or for the six low bits of the positions and one parity for the high
-/// ones.
+/// position p holds data bit p - m - 2. So a run of code words of 64 positions is the block shifted by a constant
+/// number of bits, and a whole word costs one exclusive or for the six low bits of the positions and one parity for the
+/// high ones.
 enum HammingParity {
     /// Over `bytes`; at most 8192 of them, so that every position fits 16 bits.
     static func compute(_ bytes: UnsafeRawBufferPointer) -> UInt16 {

@@ -213,8 +213,8 @@ extension ExtentListView {
         }
     }
 
-    /// Checks the records of a list whose header is right: sorted, not overlapping, inside the volume, clusters aligned,
-    /// children where metadata can lie. The flags must be of those that the volume knows.
+    /// Checks the records of a list whose header is right: sorted, not overlapping, inside the volume, clusters
+    /// aligned, children where metadata can lie.
     ///
     /// `isMappingClusters`: the leaf records name clusters; false for the tree of a refcount root, whose leaves are
     /// blocks.

@@ -1,7 +1,7 @@
 package import LayoutKit
 
-// What a dinode must satisfy to be used: what Linux 6.1 checks when it reads one. A peer that finds less goes read-only,
-// so nothing else may ever be written. Spec: ocfs2-disk 5.5.
+// What a dinode must satisfy to be used: what Linux 6.1 checks when it reads one. A peer that finds less goes
+// read-only, so nothing else may ever be written. Spec: ocfs2-disk 5.5.
 extension Dinode {
     /// Checks the dinode that was read from `block`. The block check was verified before, see ``BlockCheck``.
     ///

@@ -2,8 +2,8 @@ package import LayoutKit
 
 /// Which node uses which slot: the data of `slot_map`, not journalled, without a check. Spec: ocfs2-disk 13.1, 13.2.
 ///
-/// Extended form, 8 bytes a slot: es_valid (1), reserved (3), es_node_num (4). Old form, 2 bytes a slot: the node number,
-/// 0xffff = empty.
+/// Extended form, 8 bytes a slot: es_valid (1), reserved (3), es_node_num (4). Old form, 2 bytes a slot: the node
+/// number, 0xffff = empty.
 package struct SlotMap: Hashable, Sendable {
     package enum Form: Hashable, Sendable {
         case extended
