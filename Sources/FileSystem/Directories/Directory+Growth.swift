@@ -74,7 +74,7 @@ extension Directory {
         } else {
             let last = try await physicalBlock(next - 1)
             needs = SpaceNeeds(
-                metadataBlocks: try await tree.metadataNeeded(), clusters: 1,
+                metadataBlocks: tree.metadataNeeded(), clusters: 1,
                 nearCluster: geometry.cluster(ofBlock: last) &+ 1)
         }
         let reservation = try await volume.reserve(needs)

@@ -1,3 +1,4 @@
+import EngineKit
 import Journal
 import LayoutKit
 import OCFS2Layout
@@ -6,15 +7,15 @@ extension Directory {
     /// Where a new name goes. All blocks are read and have room.
     struct Insertion {
         let name: FileName
-        let area: EntryArea
-        let index: IndexInsertion?
+        let space: Space
+        /// Indexed directories.
+        let leaf: (place: LeafPlace, hash: NameHash)?
     }
 
-    /// What an insertion changes in the index.
-    struct IndexInsertion {
-        let index: DirectoryIndex
-        let hash: NameHash
-        let leaf: LeafPlace
+    /// A data block (or the dinode) with room for a name.
+    struct Space {
+        let area: EntryArea
+        let index: DirectoryIndex?
         /// The block before the area's in the free list; nil: the area's is the first.
         let predecessor: MetadataBlock?
     }
@@ -26,33 +27,34 @@ extension Directory {
     ///
     /// Errors: `noSpace`.
     func planInsertion(of name: FileName) async throws(FileSystemError) -> Insertion {
-        let need = EntryArea.Entry.lengthNeeded(forName: name.bytes.count)
+        let space = try await planSpace(forName: name.bytes.count)
+        guard let index = space.index else { return Insertion(name: name, space: space, leaf: nil) }
+        let hash = index.hash(of: name)
+        return Insertion(name: name, space: space, leaf: (try await index.leafWithRoom(for: hash), hash))
+    }
+
+    /// Room for a name of `count` bytes; in an indexed directory its leaf is another matter.
+    func planSpace(forName count: Int) async throws(FileSystemError) -> Space {
+        let need = EntryArea.Entry.lengthNeeded(forName: count)
         if isInline {
             let area = inlineArea()
-            if try area.hasRoom(for: need) { return Insertion(name: name, area: area, index: nil) }
+            if try area.hasRoom(for: need) { return Space(area: area, index: nil, predecessor: nil) }
             try await leaveDinode()
         }
-        guard isIndexed else { return try await planLinearInsertion(of: name, need: need) }
-        var index = try await index()
-        let hash = index.hash(of: name)
-        let leaf = try await index.leafWithRoom(for: hash)
+        guard isIndexed else { return try await planLinearSpace(need) }
         while true {
+            let index = try await index()
             if let place = try await freeBlock(index, need: need) {
                 guard try place.area.hasRoom(for: need) else {
                     throw corrupt("db_free_rec_len is too large", block: place.area.block.number)
                 }
-                return Insertion(
-                    name: name, area: place.area,
-                    index: IndexInsertion(index: index, hash: hash, leaf: leaf, predecessor: place.predecessor))
+                return Space(area: place.area, index: index, predecessor: place.predecessor)
             }
             try await appendBlock()
-            index = try await self.index()
         }
     }
 
-    private func planLinearInsertion(
-        of name: FileName, need: Int
-    ) async throws(FileSystemError) -> Insertion {
+    private func planLinearSpace(_ need: Int) async throws(FileSystemError) -> Space {
         let state = state
         var first = need >= state.linearNeed ? state.linearStart : 0
         while true {
@@ -65,7 +67,7 @@ extension Directory {
                 guard try area.hasRoom(for: need) else { continue }
                 state.linearStart = first + UInt64(place)
                 state.linearNeed = need
-                return Insertion(name: name, area: area, index: nil)
+                return Space(area: area, index: nil, predecessor: nil)
             }
             first += UInt64(areas.count)
             if first % 64 == 0 { await volume.environment.yield() }
@@ -76,21 +78,20 @@ extension Directory {
     func carryOut(
         _ insertion: Insertion, number: UInt64, type: FileType, _ handle: JournalHandle
     ) throws(FileSystemError) {
-        let area = insertion.area
+        let area = insertion.space.area
         try area.check { () throws(LayoutError) in
-            let placed = try insertion.name.bytes.withUnsafeBytes { name throws(LayoutError) in
+            let placed = try insertion.name.withBytes { name throws(LayoutError) in
                 try area.view.insert(name, inode: number, type: type)
             }
             precondition(placed != nil, "the room that was planned for a name is gone")
         }
         handle.modify(area.block)
-        if let change = insertion.index {
-            change.leaf.entries.append(IndexEntryList.Entry(hash: change.hash, block: area.block.number))
-            handle.modify(change.leaf.block)
-            let root = change.index.root
-            root.bytes[IndexRoot.Field.entryCount] &+= 1
-            handle.modify(root)
-            try updateHole(of: area, predecessor: change.predecessor, root: root, handle)
+        if let index = insertion.space.index, let (leaf, hash) = insertion.leaf {
+            leaf.entries.append(IndexEntryList.Entry(hash: hash, block: area.block.number))
+            handle.modify(leaf.block)
+            index.root.bytes[IndexRoot.Field.entryCount] &+= 1
+            handle.modify(index.root)
+            try updateHole(of: area, predecessor: insertion.space.predecessor, root: index.root, handle)
         }
         touch(handle)
     }

@@ -1,3 +1,4 @@
+import EngineKit
 import Journal
 import LayoutKit
 import OCFS2Layout
@@ -102,12 +103,17 @@ extension Directory {
 
     /// Where `..` leads.
     func parentNumber() async throws(FileSystemError) -> UInt64 {
+        try await parentEntry().number
+    }
+
+    /// The entry `..`.
+    func parentEntry() async throws(FileSystemError) -> Found {
         let area = try await area(0)
         let entry = try area.entry(at: Self.parentEntryOffset)
         guard entry.isUsed, area.view.name(of: entry).elementsEqual(FileName.dotDot.bytes) else {
             throw corrupt("the second entry is not \"..\"", block: area.block.number)
         }
-        return entry.inode
+        return Found(area: area, entry: entry)
     }
 
     /// No names but `.` and `..`.

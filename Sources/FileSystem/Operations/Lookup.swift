@@ -1,3 +1,5 @@
+import EngineKit
+import Journal
 import OCFS2Layout
 
 // Finding and listing names. What is returned is referenced: the caller balances by ``Inode/release()``.

@@ -1,4 +1,4 @@
-package import Journal
+import Journal
 
 extension MountedVolume {
     /// Runs `body` with a handle for at most `credits` blocks, which ends with it.

@@ -48,6 +48,9 @@ package final class MountedVolume {
     /// Unlinked files whose space is being freed.
     var wipesRunning = 0
 
+    /// Excludes tasks of this host that move names between directories; taken before ``renameLock``.
+    let renameGate = AsyncReadWriteLock()
+
     init(
         device: any BlockDevice, environment: any EngineEnvironment, locks: any LockService, options: MountOptions,
         cache: BlockCache, superblock: Superblock, nodeNumber: UInt32
