@@ -1,4 +1,5 @@
 internal import EngineKit
+internal import Journal
 internal import OCFS2Layout
 
 // Writing into the cache.
