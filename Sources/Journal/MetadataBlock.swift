@@ -19,7 +19,7 @@ package final class MetadataBlock {
     }
 
     /// The running transaction that has the block, or the last one that had it. 0: none.
-    var transaction: UInt64 = 0
+    package internal(set) var transaction: UInt64 = 0
     /// The newest committed transaction with an image that is not in its place yet. 0: none.
     var committedTransaction: UInt64 = 0
     /// Images of the block in transactions that are not in their place yet, including the running one.
