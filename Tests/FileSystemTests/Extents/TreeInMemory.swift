@@ -23,8 +23,9 @@ final class TreeInMemory: ExtentTreeStorage {
     init(parameters: VolumeParameters) {
         self.parameters = parameters
         environment = VirtualEnvironment()
-        let device = MemoryDevice(byteCount: 1 << 20, environment: environment)
-        cache = BlockCache(device: device, blockSize: parameters.blockSize, byteCountMax: 1 << 20)
+        cache = BlockCache(
+            device: MemoryDevice(byteCount: 1 << 20, environment: environment), blockSize: parameters.blockSize,
+            byteCountMax: 1 << 30)
         rootBlock = cache.fresh(50)
     }
 
