@@ -46,35 +46,37 @@ extension FileData {
         var cpos = clusters.lowerBound
         while cpos < clusters.upperBound {
             let wanted = Int(min(clusters.upperBound - cpos, UInt64(ExtentRecord.leafClustersMax)))
-            let run = try await volume.reserveRun(atMost: wanted, near: near)
+            let reserved = try await volume.reserveRun(atMost: wanted, near: near)
+            let run = reserved.run
             do throws(FileSystemError) {
-                try await map(run, cpos: UInt32(cpos), flags: .unwritten)
+                try await map(reserved, cpos: UInt32(cpos), flags: .unwritten)
             } catch {
-                volume.cancelRun(run)
+                volume.cancelRun(reserved)
                 throw error
             }
-            cpos += UInt64(run.run.count)
-            near = UInt32(exactly: run.run.end)
+            cpos += UInt64(run.count)
+            near = UInt32(exactly: run.end)
             await volume.environment.yield()
         }
         return near
     }
 
     /// Maps a reserved run. An error leaves it to the caller.
-    private func map(_ run: ReservedRun, cpos: UInt32, flags: ExtentRecord.Flags) async throws(FileSystemError) {
+    private func map(_ reserved: ReservedRun, cpos: UInt32, flags: ExtentRecord.Flags) async throws(FileSystemError) {
+        let run = reserved.run
         let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
         let credits = try await tree.changeCredits(at: cpos) + Credits.clusterAllocation + Credits.inodeUpdate
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
-            try await volume.commitRun(run, count: Int(run.run.count), handle)
-            let block = geometry.firstBlock(ofCluster: run.run.cluster)
+            try await volume.commitRun(reserved, count: Int(run.count), handle)
+            let block = geometry.firstBlock(ofCluster: run.cluster)
             try await tree.insert(
-                Extent(cpos: cpos, count: run.run.count, block: block, flags: flags), reservation, handle)
+                Extent(cpos: cpos, count: run.count, block: block, flags: flags), reservation, handle)
             inode.storeAttributes(handle)
         }
-        extents.forget(UInt64(cpos)..<UInt64(cpos) + UInt64(run.run.count))
+        extents.forget(UInt64(cpos)..<UInt64(cpos) + UInt64(run.count))
     }
 
     /// Makes a range read as zeroes and frees its whole clusters, also those behind the end. The size stays.

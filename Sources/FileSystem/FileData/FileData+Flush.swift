@@ -61,7 +61,7 @@ extension FileData {
     /// After a failure: what was to be written is dirty again.
     private func restore(_ plan: FlushPlan) {
         for item in plan.items {
-            if case .map(let run, _) = item, !plan.isCommitted(run) { volume.cancelRun(run) }
+            if case .map(let run, _, _) = item, !plan.isCommitted(run) { volume.cancelRun(run) }
         }
         let before = dirty.memoryByteCount + (writing?.memoryByteCount ?? 0)
         if let writing { dirty.addOlder(writing, pool) }
@@ -78,13 +78,13 @@ final class FlushPlan {
     /// A change of the mapping, in the order of logical clusters.
     enum Item {
         /// New clusters.
-        case map(ReservedRun, cpos: UInt32)
+        case map(ReservedRun, ClusterRun, cpos: UInt32)
         /// A part of an unwritten extent that has data now.
         case markWritten(Extent)
 
         var clusters: Range<UInt64> {
             switch self {
-            case .map(let run, let cpos): UInt64(cpos)..<UInt64(cpos) + UInt64(run.run.count)
+            case .map(_, let run, let cpos): UInt64(cpos)..<UInt64(cpos) + UInt64(run.count)
             case .markWritten(let extent): UInt64(extent.cpos)..<extent.end
             }
         }
@@ -164,14 +164,15 @@ extension FileData {
             let wanted = Int(min(clusters.upperBound - cpos, UInt64(ExtentRecord.leafClustersMax)))
             plan.promises.removeAll { $0.clusters == 0 }
             let promise = plan.promises.last
-            let run = try await volume.reserveRun(
+            let reserved = try await volume.reserveRun(
                 atMost: promise.map { min(wanted, $0.clusters) } ?? wanted, near: near, promise: promise)
-            plan.items.append(.map(run, cpos: UInt32(cpos)))
-            let place = UInt64(run.run.cluster) << UInt64(geometry.clusterSizeBits)
-            let next = cpos + UInt64(run.run.count)
+            let run = reserved.run
+            plan.items.append(.map(reserved, run, cpos: UInt32(cpos)))
+            let place = UInt64(run.cluster) << UInt64(geometry.clusterSizeBits)
+            let next = cpos + UInt64(run.count)
             plan.targets.append(FlushPlan.Target(range: bytes(of: cpos..<next), place: place, isFresh: true))
             cpos = next
-            near = UInt32(exactly: run.run.end)
+            near = UInt32(exactly: run.end)
         }
     }
 

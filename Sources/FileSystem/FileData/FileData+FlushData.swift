@@ -115,11 +115,11 @@ extension FileData {
             if isLeavingInline { beginExtents(handle) }
             for item in items {
                 switch item {
-                case .map(let run, let cpos):
-                    try await volume.commitRun(run, count: Int(run.run.count), handle)
-                    plan.didCommit(run)
-                    let block = geometry.firstBlock(ofCluster: run.run.cluster)
-                    try await tree.insert(Extent(cpos: cpos, count: run.run.count, block: block), reservation, handle)
+                case .map(let reserved, let run, let cpos):
+                    try await volume.commitRun(reserved, count: Int(run.count), handle)
+                    plan.didCommit(reserved)
+                    let block = geometry.firstBlock(ofCluster: run.cluster)
+                    try await tree.insert(Extent(cpos: cpos, count: run.count, block: block), reservation, handle)
                 case .markWritten(let extent):
                     try await tree.replace(extent, reservation, handle)
                 }

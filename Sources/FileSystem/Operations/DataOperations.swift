@@ -47,7 +47,7 @@ extension MountedVolume {
         inode.openCount += 1
         guard mode.truncates, inode.isRegular else { return }
         do throws(FileSystemError) {
-            try await truncateFile(inode, to: 0)
+            try await setSize(of: inode, to: 0)
         } catch {
             inode.openCount -= 1
             throw error
@@ -61,11 +61,11 @@ extension MountedVolume {
         if inode.openCount == 0, inode.attributes.linkCount == 0 { inode.data?.discardAll() }
     }
 
-    /// truncate(2). Takes all locks of the file.
-    package func truncateFile(_ inode: Inode, to size: UInt64) async throws(FileSystemError) {
+    /// truncate(2), both ways. Sets the times; takes all locks of the file.
+    package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
         try requireRegular(inode)
         try await lockedForWriting(inode) { () async throws(FileSystemError) in
-            try await inode.fileData.truncate(to: size)
+            try await inode.fileData.truncate(to: byteCount)
         }
     }
 
@@ -130,11 +130,6 @@ extension MountedVolume {
                 try await inode.fileData.writeDirectly(source, at: byteOffset)
             }
         }
-    }
-
-    /// truncate(2), both ways. Sets the times.
-    package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
-        throw .notSupported
     }
 
     /// close(2) of one descriptor: reports errors of earlier writes that nobody was told.
