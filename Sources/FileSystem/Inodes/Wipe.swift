@@ -53,6 +53,7 @@ extension MountedVolume {
         let allocator = try await allocator(.inodeAlloc, place)
         let credits = Credits.orphanEntry + 2 * Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
+            if inode.isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
             try await removeOrphanEntry(named: OrphanName.name(inode: inode.number), from: directory, handle)
             inode.attributes.flags.subtract([.valid, .orphaned])
             inode.storeAttributes(handle)
