@@ -85,6 +85,7 @@ var targets: [Target] = [
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
+    library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
 ]
 
 let executables: [Target] = [
@@ -93,6 +94,8 @@ let executables: [Target] = [
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-fs-sim", dependencies: ["FileSystemSimulation", argumentParser], swiftSettings: swiftSettings),
 ]
 
 let testTargets: [Target] = [
@@ -127,6 +130,7 @@ let testTargets: [Target] = [
             "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
             "YokeDaemon", logging,
         ]),
+    tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 
