@@ -58,6 +58,7 @@ var targets: [Target] = [
     library("Configuration"),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
+    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "CYoke"]),
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
@@ -74,7 +75,9 @@ var targets: [Target] = [
         ]),
     library(
         "YokeCommands",
-        ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
+        [
+            "Administration", "Configuration", "MetadataTools", "VolumeTools", "YokeControl", "CYoke", argumentParser,
+        ]),
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
@@ -101,6 +104,7 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
+    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "LayoutKit"]),
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),
