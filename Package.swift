@@ -62,6 +62,7 @@ var targets: [Target] = [
     library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
+    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "CYoke"]),
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
@@ -78,7 +79,9 @@ var targets: [Target] = [
         ]),
     library(
         "YokeCommands",
-        ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
+        [
+            "Administration", "Configuration", "MetadataTools", "VolumeTools", "YokeControl", "CYoke", argumentParser,
+        ]),
 
     // A host in memory: executor, clock, disks. For tests and simulators.
     library("EngineSimulation", ["EngineKit"]),
@@ -121,6 +124,7 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
+    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "LayoutKit"]),
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),
