@@ -12,7 +12,8 @@ extension MountedVolume {
 
     private func nodeAttributes(_ inode: Inode) -> NodeAttributes {
         let attributes = inode.attributes
-        var sectorCount = UInt64(attributes.clusters) << UInt64(geometry.clusterSizeBits - 9)
+        let clusters = UInt64(attributes.clusters) + (inode.data?.delayedClusters ?? 0)
+        var sectorCount = clusters << UInt64(geometry.clusterSizeBits - 9)
         if inode.hasInlineData { sectorCount += (attributes.size + 511) / 512 }
         return NodeAttributes(
             number: inode.number, generation: inode.generation, mode: attributes.mode,
@@ -44,7 +45,8 @@ extension MountedVolume {
         apply(change, to: &attributes)
         guard attributes != inode.attributes else { return nodeAttributes(inode) }
         try await self.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
-            inode.attributes = attributes
+            // Not the copy: size and clusters may have changed meanwhile.
+            self.apply(change, to: &inode.attributes)
             inode.storeAttributes(handle)
         }
         return nodeAttributes(inode)
