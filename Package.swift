@@ -86,7 +86,9 @@ var targets: [Target] = [
         ]),
     library(
         "YokeCommands",
-        ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
+        [
+            "Administration", "Configuration", "MetadataTools", "VolumeTools", "YokeControl", "CYoke", argumentParser,
+        ]),
 
     // A host in memory: executor, clock, disks. For tests and simulators.
     library("EngineSimulation", ["EngineKit"]),
@@ -94,6 +96,7 @@ var targets: [Target] = [
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
+    library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
 ]
 
 let executables: [Target] = [
@@ -104,6 +107,8 @@ let executables: [Target] = [
         name: "yoke-cluster-sim", dependencies: ["LockSimulation", argumentParser], swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-fs-sim", dependencies: ["FileSystemSimulation", argumentParser], swiftSettings: swiftSettings),
 ]
 
 let testTargets: [Target] = [
@@ -148,6 +153,7 @@ let testTargets: [Target] = [
             "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
             "YokeDaemon", logging,
         ]),
+    tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 
