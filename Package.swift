@@ -62,6 +62,7 @@ var targets: [Target] = [
     library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
+    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "CYoke"]),
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
@@ -78,13 +79,16 @@ var targets: [Target] = [
         ]),
     library(
         "YokeCommands",
-        ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
+        [
+            "Administration", "Configuration", "MetadataTools", "VolumeTools", "YokeControl", "CYoke", argumentParser,
+        ]),
 
     // A host in memory: executor, clock, disks. For tests and simulators.
     library("EngineSimulation", ["EngineKit"]),
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
+    library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
 ]
 
 let executables: [Target] = [
@@ -93,6 +97,8 @@ let executables: [Target] = [
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-fs-sim", dependencies: ["FileSystemSimulation", argumentParser], swiftSettings: swiftSettings),
 ]
 
 let testTargets: [Target] = [
@@ -118,6 +124,7 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
+    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "LayoutKit"]),
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),
@@ -127,6 +134,7 @@ let testTargets: [Target] = [
             "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
             "YokeDaemon", logging,
         ]),
+    tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 

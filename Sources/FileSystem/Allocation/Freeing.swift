@@ -58,7 +58,8 @@ extension MountedVolume {
             throw report(
                 Corruption(
                     block: space.bitmap.inode.number,
-                    what: "clusters \(run.cluster) + \(run.count) are freed, the volume has \(parameters.clusterCount)"))
+                    what: "clusters \(run.cluster) + \(run.count) are freed, the volume has \(parameters.clusterCount)")
+            )
         }
         for piece in geometry.piecesInGroups(of: run) where !space.truncateLog.append(piece, handle) {
             try await freeDirectly(piece, handle)
