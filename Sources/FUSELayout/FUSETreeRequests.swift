@@ -168,9 +168,13 @@ package struct FUSEStatfsReply: FixedLayout, Equatable, Sendable {
 package struct FUSEDirectoryEntry: Equatable, Sendable {
     package enum EntryType: UInt32, Sendable {
         case unknown = 0
+        case fifo = 1
+        case characterDevice = 2
         case directory = 4
+        case blockDevice = 6
         case regular = 8
         case symlink = 10
+        case socket = 12
     }
 
     private enum Field {
@@ -194,7 +198,10 @@ package struct FUSEDirectoryEntry: Equatable, Sendable {
     }
 
     /// With the padding.
-    package var byteCount: Int { (Field.name + name.count + 7) & ~7 }
+    package var byteCount: Int { Self.byteCount(nameByteCount: name.count) }
+
+    /// Bytes of an entry with a name of `nameByteCount` bytes, with the padding.
+    package static func byteCount(nameByteCount: Int) -> Int { (Field.name + nameByteCount + 7) & ~7 }
 
     package func encode(into out: UnsafeMutableRawBufferPointer) {
         out.clear(count: byteCount)
