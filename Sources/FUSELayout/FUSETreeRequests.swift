@@ -204,11 +204,21 @@ package struct FUSEDirectoryEntry: Equatable, Sendable {
     package static func byteCount(nameByteCount: Int) -> Int { (Field.name + nameByteCount + 7) & ~7 }
 
     package func encode(into out: UnsafeMutableRawBufferPointer) {
-        out.clear(count: byteCount)
+        name.withUnsafeBytes {
+            Self.encode(inode: inode, nextCookie: nextCookie, rawType: type.rawValue, name: $0, into: out)
+        }
+    }
+
+    /// Writes an entry without making one first: a listing has thousands.
+    package static func encode(
+        inode: UInt64, nextCookie: UInt64, rawType: UInt32, name: UnsafeRawBufferPointer,
+        into out: UnsafeMutableRawBufferPointer
+    ) {
+        out.clear(count: byteCount(nameByteCount: name.count))
         out[Field.inode] = inode
         out[Field.cookie] = nextCookie
         out[Field.nameLength] = UInt32(name.count)
-        out[Field.type] = type.rawValue
-        out.part(offset: Field.name, count: name.count).copyBytes(from: name)
+        out[Field.type] = rawType
+        out.part(offset: Field.name, count: name.count).copyMemory(from: name)
     }
 }
