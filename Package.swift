@@ -114,7 +114,9 @@ let testTargets: [Target] = [
     tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "JournalLayout", "LayoutKit", "EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
-    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit", "LinuxReactor"]),
+    tests(
+        "FUSEServerTests",
+        ["FUSEServer", "FUSELayout", "FileSystem", "EngineSimulation", "EngineKit", "LayoutKit", "LinuxReactor"]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),

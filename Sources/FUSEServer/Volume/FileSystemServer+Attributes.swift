@@ -27,6 +27,13 @@ extension FUSEAttributes.Time {
     }
 }
 
+extension NodeRecord {
+    /// These attributes are told to the kernel.
+    func note(_ attributes: NodeAttributes) {
+        hasPrivilegeBits = attributes.mode & (FileMode.setUserID | FileMode.setGroupID) != 0
+    }
+}
+
 extension FileSystemServer {
     func getAttributes(_ header: FUSERequestHeader, _ record: Record) {
         run(header, record) { [self] () async throws(FileSystemError) in
@@ -35,6 +42,7 @@ extension FileSystemServer {
     }
 
     private func replyAttributes(_ header: FUSERequestHeader, _ record: Record, _ attributes: NodeAttributes) {
+        record.note(attributes)
         reply(
             header.unique,
             FUSEAttributesReply(
@@ -160,6 +168,28 @@ extension FileSystemServer {
             // Somebody was faster.
         }
         record.hasCapability = false
+    }
+}
+
+// MARK: Privileges of programs that are changed
+
+extension FileSystemServer {
+    /// Contents change by another way than a WRITE: capabilities and set-ID bits go, unless root does it.
+    func dropPrivileges(_ record: Record, _ caller: Caller) async throws(FileSystemError) {
+        try await dropCapability(record)
+        guard record.hasPrivilegeBits, !caller.isPrivileged else { return }
+        var change = AttributeChange()
+        change.dropsPrivilegeBits = true
+        _ = try await operations.setAttributes(of: record.node, to: change, caller: caller)
+        await privilegeBitsDropped(record)
+    }
+
+    /// The kernel keeps the mode that it knows over a write: it must ask again. Attributes alone never make it wait.
+    func privilegeBitsDropped(_ record: Record) async {
+        record.hasPrivilegeBits = false
+        await withUnsafeContinuation { continuation in
+            sendTicket(.invalidateInode(node: record.id, offset: -1, length: 0)) { _ in continuation.resume() }
+        }
     }
 }
 

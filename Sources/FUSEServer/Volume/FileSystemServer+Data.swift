@@ -52,6 +52,7 @@ extension FileSystemServer {
             if !isWriteBack { try await dropCapability(record) }
             let done = try await operations.write(record.node, at: request.offset, slice, mode)
             statistics.writtenByteCount += UInt64(done.byteCount)
+            if mode.dropsPrivilegeBits, record.hasPrivilegeBits { await privilegeBitsDropped(record) }
             reply(header.unique, FUSEWriteReply(size: UInt32(done.byteCount)))
             if mode.appends, !isDirectHandle, done.byteOffset != request.offset {
                 misplaced(record, byteOffset: request.offset, byteCount: done.byteCount)
@@ -86,11 +87,12 @@ extension FileSystemServer {
             fail(header.unique, overflow || end > UInt64(Int64.max) ? ErrorNumber.fileTooBig : ErrorNumber.invalid)
             return
         }
+        let caller = caller(header)
         run(header, record) { [self] () async throws(FileSystemError) in
             let ticket = await record.data.enter(
                 byteOffset: request.offset, byteCount: request.length, isWrite: true)
             defer { record.data.leave(ticket) }
-            try await dropCapability(record)
+            try await dropPrivileges(record, caller)
             try await operations.allocate(record.node, request.offset..<end, mode)
             acknowledge(header.unique)
         }
@@ -121,10 +123,11 @@ extension FileSystemServer {
         }
         // The plain reply has 32 bits, of which a page less is used by the kernel's own limit.
         let length = isWide ? request.length : min(request.length, 0x7fff_f000)
+        let caller = caller(header)
         nodes.beginUse(target)
         run(header, record) { [self] () async throws(FileSystemError) in
             defer { nodes.endUse(target) }
-            try await dropCapability(target)
+            try await dropPrivileges(target, caller)
             let done = try await operations.copyRange(
                 of: record.node, at: request.sourceOffset, to: target.node, at: request.targetOffset,
                 byteCount: length)

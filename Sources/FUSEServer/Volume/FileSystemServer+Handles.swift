@@ -15,7 +15,7 @@ extension FileSystemServer {
         let dropsBits = mode.truncates && request.openFlags & FUSEOpenRequest.killSetIDs != 0
         run(header, record) { [self] () async throws(FileSystemError) in
             try await operations.openFile(record.node, mode, caller: caller)
-            if dropsBits { await dropPrivilegeBits(record, caller) }
+            if dropsBits { await dropPrivileges(record, caller) }
             reply(header.unique, addHandle(record, mode, flags: request.flags))
         }
     }
@@ -78,16 +78,6 @@ extension FileSystemServer {
         if isDirect || isDirectAppend { answer.formUnion([.directIO, .parallelDirectWrites]) }
         if !mode.writes { answer.insert(.noFlush) }
         return FUSEOpenReply(handle: handle, flags: answer)
-    }
-
-    private func dropPrivilegeBits(_ record: Record, _ caller: Caller) async {
-        var change = AttributeChange()
-        change.dropsPrivilegeBits = true
-        do throws(FileSystemError) {
-            _ = try await operations.setAttributes(of: record.node, to: change, caller: caller)
-        } catch {
-            log(.warning, "set-ID bits of node \(record.id) stay: \(error)")
-        }
     }
 
     func release(

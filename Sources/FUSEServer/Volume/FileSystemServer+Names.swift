@@ -57,6 +57,7 @@ extension FileSystemServer {
             throw error
         }
         let record = nodes.adopt(child)
+        record.note(attributes)
         let reply = FUSEEntryReply(
             node: record.id, generation: UInt64(child.generation),
             nameTimeout: policy.nameTimeout(of: child, in: parent.node),
@@ -139,6 +140,7 @@ extension FileSystemServer {
             try await operations.link(target.node, to: try name.get(), in: parent.node)
             let attributes = try await operations.attributes(of: target.node)
             nodes.countLookup(target)
+            target.note(attributes)
             reply(
                 header.unique,
                 FUSEEntryReply(

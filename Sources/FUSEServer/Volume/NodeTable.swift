@@ -15,6 +15,8 @@ final class NodeRecord<Node: FileSystemNode> {
     var isListingDropped = false
     /// Whether writing must take away a `security.capability` attribute; nil: not known.
     var hasCapability: Bool?
+    /// Whether the mode that the kernel was told has set-ID bits.
+    var hasPrivilegeBits = false
 
     fileprivate init(id: UInt64, node: Node) {
         self.id = id
