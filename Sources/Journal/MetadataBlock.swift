@@ -6,19 +6,63 @@ package import EngineKit
 package final class MetadataBlock {
     /// Block number on the volume.
     package let number: UInt64
-    /// The block's bytes, one block long.
+    /// The block's bytes, one block long. They live as long as this object.
     package let slice: IOSlice
     /// What the owner knows the block to be after checking it; 0: not checked since it was read. See ``BlockSealer``.
     package var kind: UInt8 = 0
     /// While above 0 the cache keeps the block.
-    package var pinCount = 0
+    package var pinCount = 0 {
+        didSet {
+            precondition(pinCount >= 0, "block \(number) is unpinned more often than pinned")
+            if (pinCount == 0) != (oldValue == 0) { holdsChanged(by: pinCount == 0 ? -1 : 1) }
+        }
+    }
 
-    init(number: UInt64, slice: IOSlice) {
+    /// The running transaction that has the block, or the last one that had it. 0: none.
+    var transaction: UInt64 = 0
+    /// The newest committed transaction with an image that is not in its place yet. 0: none.
+    var committedTransaction: UInt64 = 0
+    /// Images of the block in transactions that are not in their place yet, including the running one.
+    private(set) var unwrittenImages = 0
+
+    /// Place in the cache's table.
+    var slot = -1
+    /// Reasons to stay in memory: pins and unwritten images.
+    private(set) var holds = 0
+    private unowned let cache: BlockCache
+    private let memory: BlockMemory
+    private let place: BlockMemory.Place
+
+    init(number: UInt64, cache: BlockCache) {
         self.number = number
-        self.slice = slice
+        self.cache = cache
+        memory = cache.memory
+        (place, slice) = memory.take()
+    }
+
+    deinit {
+        memory.giveBack(place)
     }
 
     package var bytes: UnsafeMutableRawBufferPointer { slice.bytes }
+
+    func addUnwrittenImage() {
+        unwrittenImages += 1
+        holdsChanged(by: 1)
+    }
+
+    func removeUnwrittenImage() {
+        precondition(unwrittenImages > 0, "block \(number) has no unwritten image")
+        unwrittenImages -= 1
+        holdsChanged(by: -1)
+    }
+
+    private func holdsChanged(by difference: Int) {
+        let wasHeld = holds > 0
+        holds += difference
+        guard slot >= 0, wasHeld != (holds > 0) else { return }
+        if wasHeld { cache.becameFree(self) } else { cache.becameHeld(self) }
+    }
 }
 
 /// Finishes images of blocks before they go to disk, for example by computing their checksums.

@@ -1,14 +1,17 @@
+package import OCFS2Layout
+
 /// An entry that a listing shows.
 package struct DirectoryEntry {
     /// The inode's block.
     package var number: UInt64
-    package var type: FileType
+    /// nil: the entry does not say.
+    package var type: FileType?
     /// Valid only during the visit.
     package var name: UnsafeRawBufferPointer
     /// Continue behind this entry with it. See ``DirectoryCookie``.
     package var next: DirectoryCookie
 
-    package init(number: UInt64, type: FileType, name: UnsafeRawBufferPointer, next: DirectoryCookie) {
+    package init(number: UInt64, type: FileType?, name: UnsafeRawBufferPointer, next: DirectoryCookie) {
         self.number = number
         self.type = type
         self.name = name

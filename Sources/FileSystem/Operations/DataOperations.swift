@@ -57,6 +57,11 @@ extension MountedVolume {
         throw .notSupported
     }
 
+    /// truncate(2), both ways. Sets the times.
+    package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
+        throw .notSupported
+    }
+
     /// close(2) of one descriptor: reports errors of earlier writes that nobody was told.
     package func flushFile(_ inode: Inode) async throws(FileSystemError) {
         throw .notSupported

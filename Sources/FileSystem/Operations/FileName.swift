@@ -22,6 +22,13 @@ package struct FileName: Hashable, Sendable {
     package static let dot = FileName(unchecked: [0x2E])
     package static let dotDot = FileName(unchecked: [0x2E, 0x2E])
 
+    /// Lends the bytes out.
+    func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try bytes.withUnsafeBufferPointer { buffer throws(Failure) in try body(UnsafeRawBufferPointer(buffer)) }
+    }
+
     /// `.` and `..` lead to directories but are never made, removed or renamed.
     package var isDotOrDotDot: Bool { self == .dot || self == .dotDot }
 }

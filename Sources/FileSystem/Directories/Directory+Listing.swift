@@ -1,0 +1,47 @@
+import Journal
+import OCFS2Layout
+
+extension Directory {
+    /// Calls `visitor` for each entry from `cookie` on until it says false or the end.
+    ///
+    /// A block is walked from its start, because the place that the cookie names may have become the middle of an entry.
+    func forEach(
+        from cookie: DirectoryCookie, _ visitor: (DirectoryEntry) async throws(FileSystemError) -> Bool
+    ) async throws(FileSystemError) {
+        let areaSize = isInline ? UInt64(max(1, inlineArea().byteCount)) : UInt64(volume.blockSize)
+        var index = cookie.byteOffset / areaSize
+        var start = Int(cookie.byteOffset % areaSize)
+        while true {
+            let areas = try await areas(from: index, atMost: Self.readAheadBlockCount)
+            if areas.isEmpty { return }
+            for area in areas {
+                guard try await visit(area, at: index * areaSize, size: areaSize, from: start, visitor) else { return }
+                start = 0
+                index += 1
+            }
+        }
+    }
+
+    /// - Parameters:
+    ///   - base: offset of the area in the directory.
+    ///   - size: from one area to the next.
+    private func visit(
+        _ area: EntryArea, at base: UInt64, size: UInt64, from start: Int,
+        _ visitor: (DirectoryEntry) async throws(FileSystemError) -> Bool
+    ) async throws(FileSystemError) -> Bool {
+        var offset = 0
+        while offset < area.byteCount {
+            let entry = try area.entry(at: offset)
+            let end = entry.end
+            if entry.isUsed, offset >= start {
+                let next = end >= area.byteCount ? base + size : base + UInt64(end)
+                let listed = DirectoryEntry(
+                    number: entry.inode, type: entry.type, name: area.view.name(of: entry),
+                    next: DirectoryCookie(byteOffset: next))
+                guard try await visitor(listed) else { return false }
+            }
+            offset = end
+        }
+        return true
+    }
+}

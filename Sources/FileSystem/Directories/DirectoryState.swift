@@ -1,0 +1,14 @@
+/// What is remembered of a directory between operations. Only hints: losing it costs time.
+package final class DirectoryState {
+    /// A walk over the whole free list found no block for this many bytes.
+    var failedNeed = Int.max
+    /// Bytes that removals have freed since then.
+    var bytesFreedSinceFailure = 0
+    /// Directories without an index: no block before this one has room for ``linearNeed`` bytes.
+    var linearStart: UInt64 = 0
+    var linearNeed = 0
+    /// Locks of the names under this directory that this host knows, by inode.
+    var dentryLocks: [UInt64: any ClusterLock] = [:]
+
+    package init() {}
+}

@@ -1,0 +1,113 @@
+import EngineKit
+import Journal
+import LayoutKit
+import OCFS2Layout
+
+/// The orphan directory of this host's slot, locked for one more entry. Spec: ocfs2-disk 12.
+///
+/// An inode without names is listed here from the transaction that takes its last name on, until it is wiped: so a crash
+/// leaks nothing. Released after the handle has ended, always.
+struct Orphanage {
+    let inode: Inode
+    private let directory: Directory
+    private let space: Directory.Space
+
+    /// Locks it and makes room for one entry. All names in it have one length.
+    static func prepare(_ volume: MountedVolume) async throws(FileSystemError) -> Orphanage {
+        let inode = try await volume.orphanDirectory(slot: volume.slot)
+        try await inode.lock(.exclusive)
+        do throws(FileSystemError) {
+            let directory = try Directory(inode)
+            let space = try await directory.planSpace(forName: FileName.orphanByteCount)
+            return Orphanage(inode: inode, directory: directory, space: space)
+        } catch {
+            inode.unlock(.exclusive)
+            throw error
+        }
+    }
+
+    /// As ``prepare(_:)`` for an inode that exists: also its place in the index is made.
+    static func prepare(toTake orphan: Inode) async throws(FileSystemError) -> Orphanage {
+        let orphanage = try await prepare(orphan.volume)
+        guard let index = orphanage.space.index else { return orphanage }
+        do throws(FileSystemError) {
+            _ = try await index.leafWithRoom(for: index.hash(of: FileName(orphan: orphan.number)))
+        } catch {
+            orphanage.release()
+            throw error
+        }
+        return orphanage
+    }
+
+    /// What ``take(_:_:_:)`` takes for an inode that was not there when the orphanage was prepared.
+    var needs: SpaceNeeds { space.index?.growthNeeds() ?? SpaceNeeds() }
+    func credits() async throws(FileSystemError) -> Int {
+        Credits.orphanEntry + (try await space.index?.growthCredits() ?? 0)
+    }
+
+    /// Takes the inode, whose last name goes (or which never had one). Stores its attributes: no links.
+    ///
+    /// ``Credits/orphanEntry`` credits, and one for the inode.
+    ///
+    /// - Parameter reservation: for an inode that was not there when the orphanage was prepared, with ``needs`` in it;
+    ///   then ``credits``.
+    func take(
+        _ orphan: Inode, _ reservation: Reservation?, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        let name = FileName(orphan: orphan.number)
+        var place: (LeafPlace, NameHash)?
+        if let index = space.index {
+            let hash = index.hash(of: name)
+            var leaf = try await index.leaf(for: hash)
+            if leaf.entries.isFull, let reservation {
+                try await index.makeRoom(in: leaf, for: hash, reservation, handle)
+                leaf = try await index.leaf(for: hash)
+            }
+            guard !leaf.entries.isFull else { throw .noSpace }
+            place = (leaf, hash)
+        }
+        try directory.carryOut(
+            Directory.Insertion(name: name, space: space, leaf: place), number: orphan.number,
+            type: orphan.fileType ?? .regular, handle)
+        if orphan.isDirectory {
+            inode.attributes.linkCount += 1
+            inode.storeAttributes(handle)
+        }
+        orphan.attributes.linkCount = 0
+        orphan.attributes.flags.insert(.orphaned)
+        orphan.block.bytes[Dinode.Field.orphanedSlot] = UInt16(truncatingIfNeeded: orphan.volume.slot)
+        orphan.storeAttributes(handle)
+    }
+
+    func release() {
+        inode.unlock(.exclusive)
+    }
+}
+
+extension MountedVolume {
+    /// Removes the inode's entry from an orphan directory, whose lock the caller holds exclusively. For a directory the
+    /// orphan directory's link count goes down as well. ``Credits/orphanEntry`` credits.
+    ///
+    /// - Parameter name: as it stands in the directory: 16 hexadecimal digits, with `dio-` before them or not.
+    func removeOrphanEntry(
+        named name: String, from directory: Inode, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        let names = try Directory(directory)
+        let name = FileName(unchecked: Array(name.utf8))
+        guard let found = try await names.find(name) else { throw .notFound }
+        let removal = try await names.planRemoval(of: name)
+        if found.entry.type == .directory, directory.attributes.linkCount > 2 {
+            directory.attributes.linkCount -= 1
+        }
+        try names.carryOut(removal, handle)
+    }
+}
+
+extension FileName {
+    static let orphanByteCount = 16
+
+    /// Of an inode in an orphan directory. Spec: ocfs2-disk 12.1.
+    init(orphan number: UInt64) {
+        self.init(unchecked: Array(OrphanName.name(inode: number).utf8))
+    }
+}

@@ -1,0 +1,207 @@
+package import Journal
+internal import OCFS2Layout
+
+/// The mapping of an owner: logical clusters to runs of physical ones, as a b-tree of extent lists. Spec: ocfs2-disk 6.
+///
+/// A value that only names the root: make one where it is needed. Changes need the owner's lock, exclusively; lookups at
+/// least shared.
+///
+/// **Before a change**: count ``metadataNeeded()`` blocks into the ``SpaceNeeds`` of the reservation (inserts and flag
+/// changes), and ``insertCredits`` or ``removeCredits`` into the handle.
+package struct ExtentTree {
+    let volume: MountedVolume
+    let root: ExtentRoot
+
+    package init(_ volume: MountedVolume, _ root: ExtentRoot) {
+        self.volume = volume
+        self.root = root
+    }
+
+    private var reader: ExtentTreeEditor<ExtentTreeReader> {
+        ExtentTreeEditor(storage: ExtentTreeReader(volume: volume, owner: root.owner), root: root)
+    }
+
+    private func changer(_ reservation: Reservation?, _ handle: JournalHandle) -> ExtentTreeEditor<ExtentTreeChanger> {
+        let storage = ExtentTreeChanger(volume: volume, owner: root.owner, reservation: reservation, handle: handle)
+        return ExtentTreeEditor(storage: storage, root: root)
+    }
+
+    /// Levels above the leaves.
+    package var depth: Int { reader.rootList.depth }
+    /// No extent at all.
+    package var isEmpty: Bool { reader.rootList.count == 0 }
+}
+
+// Reading.
+extension ExtentTree {
+    /// What maps the cluster.
+    package func lookup(_ cpos: UInt32) async throws(FileSystemError) -> ExtentLookup {
+        let extent = try await extent(atOrAfter: cpos)
+        guard let extent else { return .hole(clusters: nil) }
+        return extent.contains(cpos) ? .extent(extent) : .hole(clusters: extent.cpos - cpos)
+    }
+
+    /// The first extent that ends behind `cpos`: the one that covers it, or the next one; nil if there is none.
+    package func extent(atOrAfter cpos: UInt32) async throws(FileSystemError) -> Extent? {
+        var cpos = cpos
+        while true {
+            let (list, block, next) = try await reader.leaf(for: cpos)
+            let index = list.leafIndex(atOrAfter: cpos)
+            if index < list.count { return try checked(list[index], in: block) }
+            guard let next else { return nil }
+            guard next > cpos else { throw reader.storage.corrupt(block.number, "leaves out of order at \(next)") }
+            cpos = next
+        }
+    }
+
+    /// The last extent that begins at or before `cpos`. For trees that are searched by hash.
+    package func extent(atOrBefore cpos: UInt32) async throws(FileSystemError) -> Extent? {
+        let (list, block, _) = try await reader.leaf(for: cpos)
+        for index in stride(from: list.count - 1, through: 0, by: -1) where list[index].cpos <= cpos {
+            return list[index].isEmpty ? nil : try checked(list[index], in: block)
+        }
+        return nil
+    }
+
+    /// The extent with the highest cpos.
+    package func lastExtent() async throws(FileSystemError) -> Extent? {
+        let path = try await reader.rightEdge()
+        let list = path.leaf.list
+        guard list.count > 0, !list[list.count - 1].isEmpty else { return nil }
+        return try checked(list[list.count - 1], in: path.leaf.block)
+    }
+
+    /// All extents in order.
+    package func forEach(
+        _ body: (Extent) async throws(FileSystemError) -> Void
+    ) async throws(FileSystemError) {
+        var next: UInt32? = 0
+        while let cpos = next, let extent = try await extent(atOrAfter: cpos) {
+            try await body(extent)
+            next = UInt32(exactly: extent.end)
+        }
+    }
+
+    /// A record of data or of anything else that maps clusters, whose clusters lie on the volume.
+    private func checked(_ record: ExtentRecord, in block: MetadataBlock) throws(FileSystemError) -> Extent {
+        let parameters = volume.parameters
+        let geometry = parameters.geometry
+        let isInside: Bool
+        if root.kind == .refcount {
+            isInside = record.block > 2 && record.block < parameters.blockCount
+        } else {
+            isInside =
+                record.block != 0 && geometry.isClusterAligned(block: record.block)
+                && record.block < parameters.blockCount
+                && UInt64(record.clusters) <= geometry.clusters(coveringBlocks: parameters.blockCount - record.block)
+        }
+        guard isInside, !record.isEmpty else {
+            throw reader.storage.corrupt(
+                block.number, "extent \(record.cpos) + \(record.clusters) at block \(record.block)")
+        }
+        return Extent(record)
+    }
+}
+
+// What a change needs.
+extension ExtentTree {
+    /// Metadata blocks that one ``insert(_:_:_:)``, ``replace(_:_:_:)`` or ``remove(cpos:count:_:_:_:)`` may take.
+    /// Spec: ocfs2-disk 6.6
+    package func metadataNeeded() -> Int {
+        let list = reader.rootList
+        return list.depth == 0 && list.count + 2 <= list.capacity ? 0 : list.depth + 2
+    }
+
+    /// Blocks that an insert or a replacement changes, those of the allocator for the blocks that it may take included.
+    /// One that has to move records of many leaves takes more by itself (``JournalHandle/extend(credits:)``).
+    package var insertCredits: Int {
+        let depth = depth
+        return 1 + 2 * (depth + 1) + 3 * (depth + 2) + 1
+    }
+
+    /// Blocks that a removal changes, those of allocators for the blocks that it may free or take included. Not the
+    /// truncate log.
+    package var removeCredits: Int {
+        insertCredits + 2 * depth
+    }
+
+    /// As ``insertCredits`` with what moving records to the right of `cpos` takes.
+    func changeCredits(at cpos: UInt32) async throws(FileSystemError) -> Int {
+        guard depth > 0 else { return removeCredits }
+        let path = try await reader.path(to: cpos)
+        guard !path.isRightmost else { return removeCredits }
+        let leaves = path.leavesToTheRightAtMost
+        return removeCredits + leaves + leaves / path.leaf.list.capacity
+    }
+}
+
+// Changing.
+extension ExtentTree {
+    /// Adds an extent where nothing is mapped; merges it with its neighbours where the format allows.
+    package func insert(
+        _ extent: Extent, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        try await changer(reservation, handle).insert(extent.record)
+    }
+
+    /// Puts `extent` (other flags or other blocks) in the place of a range that lies within one extent.
+    package func replace(
+        _ extent: Extent, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        try await changer(reservation, handle).replace(extent.record)
+    }
+
+    /// Drops the mapping of a range that lies within one extent. Freeing its clusters is the caller's.
+    ///
+    /// A range in the middle of an extent makes two of it and may take metadata blocks: it needs a reservation.
+    ///
+    /// - Parameter locks: from ``lockForRemoving()``, taken before the handle.
+    package func remove(
+        cpos: UInt32, count: UInt32, _ locks: RemovalLocks, _ reservation: Reservation?, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        try await changer(reservation, handle).remove(cpos, count)
+    }
+
+    /// The locks of the allocators of the extent blocks that one ``remove(cpos:count:_:_:_:)`` may free.
+    package func lockForRemoving() async throws(FileSystemError) -> RemovalLocks {
+        let path = try await reader.rightEdge()
+        var places: [Suballocation] = []
+        for node in path.nodes.dropFirst() {
+            let place = ExtentBlock.suballocation(UnsafeRawBufferPointer(node.block.bytes))
+            if !places.contains(where: { $0.slot == place.slot }) { places.append(place) }
+        }
+        places.sort { $0.slot < $1.slot }
+        let locks = RemovalLocks()
+        for place in places {
+            do {
+                locks.add(try await volume.lockForFreeing(place), slot: place.slot)
+            } catch {
+                locks.release()
+                throw error
+            }
+        }
+        return locks
+    }
+
+    /// Makes the root an empty list of depth 0 again. The tree has no extent blocks any more, or they are the caller's.
+    package func reset(_ handle: JournalHandle) {
+        changer(nil, handle).reset()
+    }
+}
+
+/// Locks of suballocators whose blocks a removal may free. Released after the handle has ended, always.
+package final class RemovalLocks {
+    private var locks: [FreeingLock] = []
+    private(set) var slots: [UInt16] = []
+
+    func add(_ lock: FreeingLock, slot: UInt16) {
+        locks.append(lock)
+        slots.append(slot)
+    }
+
+    package func release() {
+        for lock in locks { lock.release() }
+        locks = []
+        slots = []
+    }
+}

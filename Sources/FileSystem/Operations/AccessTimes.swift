@@ -1,0 +1,46 @@
+import EngineKit
+import OCFS2Layout
+
+// Access times. Spec: ocfs2-disk-2 19 rule 4; ocfs2-cluster 7.
+extension MountedVolume {
+    /// Whether reading the inode now has to be noted.
+    package func accessTimeIsDue(_ inode: Inode) -> Bool {
+        let attributes = inode.attributes
+        guard !isReadOnly, options.accessTimes != .never, !attributes.attributeFlags.contains(.noAccessTime),
+            !(inode.isDirectory && options.directoriesKeepAccessTimes)
+        else { return false }
+        let last = attributes.accessTime
+        let age = environment.wallTime.seconds - last.seconds
+        switch options.accessTimes {
+        case .never: return false
+        case .relative:
+            return last.isNotLater(than: attributes.modificationTime)
+                || last.isNotLater(than: attributes.changeTime) || age >= 24 * 3600
+        case .strict: return age >= Int64(options.atimeQuantumSeconds)
+        }
+    }
+
+    /// Notes that the inode was read, if that is due. A failure is not the reader's.
+    ///
+    /// The caller holds no metadata lock of the inode.
+    package func noteAccess(_ inode: Inode) async {
+        guard accessTimeIsDue(inode) else { return }
+        do throws(FileSystemError) {
+            try await inode.metaLock.acquire(.exclusive)
+            defer { inode.metaLock.release(.exclusive) }
+            guard inode.attributes.linkCount > 0, accessTimeIsDue(inode) else { return }
+            try await change(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
+                inode.attributes.accessTime = self.environment.wallTime
+                inode.storeAttributes(handle)
+            }
+        } catch {
+            environment.log(.debug, "inode \(inode.number): the access time was not updated: \(error)")
+        }
+    }
+}
+
+extension WallTime {
+    func isNotLater(than other: WallTime) -> Bool {
+        (seconds, nanoseconds) <= (other.seconds, other.nanoseconds)
+    }
+}

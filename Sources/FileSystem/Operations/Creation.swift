@@ -1,0 +1,97 @@
+import EngineKit
+import Journal
+import LayoutKit
+import OCFS2Layout
+
+// New objects with names. What is returned is referenced: the caller balances by ``Inode/release()``.
+// Spec: ocfs2-disk-2 22.1, 22.2.
+extension MountedVolume {
+    /// A regular file. Errors: `alreadyExists`.
+    package func createFile(
+        _ name: FileName, in directory: Inode, _ new: NewNode
+    ) async throws(FileSystemError) -> Inode {
+        try await create(name, in: directory, new, .plain(.regular))
+    }
+
+    /// A device, fifo, socket or regular file, by the type bits of `new.mode`.
+    ///
+    /// - Parameter deviceNumber: as in `stat`, 32 bits in the kernel's encoding; 0 unless a device is made.
+    package func makeNode(
+        _ name: FileName, in directory: Inode, _ new: NewNode, deviceNumber: UInt32
+    ) async throws(FileSystemError) -> Inode {
+        guard let type = new.mode & FileMode.typeMask == 0 ? .regular : FileType(mode: new.mode) else {
+            throw .invalidArgument
+        }
+        switch type {
+        case .characterDevice, .blockDevice:
+            return try await create(name, in: directory, new, .device(type, number: deviceNumber))
+        case .regular, .fifo, .socket: return try await create(name, in: directory, new, .plain(type))
+        case .directory, .symlink: throw .invalidArgument
+        }
+    }
+
+    package func makeDirectory(
+        _ name: FileName, in directory: Inode, _ new: NewNode
+    ) async throws(FileSystemError) -> Inode {
+        try await create(name, in: directory, new, .directory)
+    }
+
+    /// - Parameter target: 1 ... 4095 bytes, no NUL.
+    package func makeSymbolicLink(
+        _ name: FileName, in directory: Inode, target: [UInt8], _ new: NewNode
+    ) async throws(FileSystemError) -> Inode {
+        guard !target.isEmpty, !target.contains(0) else { throw .invalidArgument }
+        guard target.count <= NewContent.targetByteCountMax else { throw .nameTooLong }
+        return try await create(name, in: directory, new, .symlink(target))
+    }
+
+    private func create(
+        _ name: FileName, in directory: Inode, _ new: NewNode, _ content: NewContent
+    ) async throws(FileSystemError) -> Inode {
+        try requireWritable()
+        let names = try Directory(directory)
+        guard !name.isDotOrDotDot else { throw .alreadyExists }
+        try await directory.lock(.exclusive)
+        defer { directory.unlock(.exclusive) }
+        try directory.requireAddableNames()
+        if content.type == .directory, directory.attributes.linkCount >= linkCountMax { throw .tooManyLinks }
+        if try await names.find(name) != nil { throw .alreadyExists }
+        let birth = try await Birth(new, content, in: directory)
+        let insertion = try await names.planInsertion(of: name)
+        let reservation = try await reserve(birth.needs)
+        defer { reservation.release() }
+        let credits = birth.credits + Directory.insertionCredits
+        let child = try await change(credits: credits) { handle throws(FileSystemError) in
+            let child = try await birth.carryOut(reservation, handle)
+            if content.type == .directory { directory.attributes.linkCount += 1 }
+            try names.carryOut(insertion, number: child.number, type: content.type, handle)
+            return child
+        }
+        try await directory.holdDentryLock(for: child)
+        return child
+    }
+
+    /// A regular file without a name (`O_TMPFILE`): gone with its last reference unless it is linked before.
+    ///
+    /// The kernel's driver has no such call; on disk it is an orphan as any other.
+    package func makeTemporaryFile(in directory: Inode, _ new: NewNode) async throws(FileSystemError) -> Inode {
+        try requireWritable()
+        try await directory.lock(.exclusive)
+        defer { directory.unlock(.exclusive) }
+        try directory.requireAddableNames()
+        let birth = try await Birth(new, .plain(.regular), in: directory)
+        let orphanage = try await Orphanage.prepare(self)
+        defer { orphanage.release() }
+        var needs = birth.needs
+        needs.metadataBlocks += orphanage.needs.metadataBlocks
+        needs.clusters += orphanage.needs.clusters
+        let reservation = try await reserve(needs)
+        defer { reservation.release() }
+        let credits = birth.credits + Credits.inodeUpdate + (try await orphanage.credits())
+        return try await change(credits: credits) { handle throws(FileSystemError) in
+            let child = try await birth.carryOut(reservation, handle)
+            try await orphanage.take(child, reservation, handle)
+            return child
+        }
+    }
+}

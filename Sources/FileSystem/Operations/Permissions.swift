@@ -1,0 +1,36 @@
+import OCFS2Layout
+
+// Rules that the kernel in front does not know, because it does not know these flags. Spec: ocfs2-disk 5.3.
+extension Inode {
+    /// Names may be added. Errors: `notFound` for a removed directory.
+    func requireAddableNames() throws(FileSystemError) {
+        guard isDirectory else { throw .notADirectory }
+        guard attributes.linkCount > 0 else { throw .notFound }
+        guard !attributes.attributeFlags.contains(.immutable) else { throw .notPermitted }
+    }
+
+    /// Names may be taken away or changed.
+    func requireRemovableNames() throws(FileSystemError) {
+        try requireAddableNames()
+        guard !attributes.attributeFlags.contains(.appendOnly) else { throw .notPermitted }
+    }
+
+    /// A name of this inode may be made, taken away or changed.
+    func requireMovable() throws(FileSystemError) {
+        guard attributes.attributeFlags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted }
+    }
+
+    /// Owner, mode, times and xattrs may be changed.
+    func requireAlterable() throws(FileSystemError) {
+        try requireMovable()
+    }
+}
+
+extension MountedVolume {
+    /// Spec: ocfs2-disk-2 19 rule 6.
+    package var linkCountMax: UInt32 { features.hasIndexedDirectories ? 0x7fff_ffff : 32000 }
+
+    func requireWritable() throws(FileSystemError) {
+        guard !isReadOnly else { throw .readOnly }
+    }
+}

@@ -1,0 +1,5 @@
+extension MountedVolume {
+    package func statistics() async throws(FileSystemError) -> VolumeStatistics {
+        throw .notSupported
+    }
+}

@@ -1,0 +1,52 @@
+package import EngineKit
+package import Journal
+package import OCFS2Layout
+
+/// An OCFS2 volume that this host has mounted: the root of everything.
+///
+/// Belongs to one executor: every method runs there. Operations are straight-line `async` functions; after each wait the
+/// world may have changed except for what is locked.
+///
+/// **Lock order** (acquire in this order; spec: ocfs2-cluster 6): rename; ``Inode/gate`` and read/write lock of files,
+/// lower block first; metadata locks of directories, ancestor first, else lower block first; of the child; dentry; orphan
+/// directory; allocators (inode, extent, clusters); journal handle. No lock is waited for inside a handle.
+package final class MountedVolume {
+    package let device: any BlockDevice
+    package let environment: any EngineEnvironment
+    package let locks: any LockService
+    package let options: MountOptions
+    package let cache: BlockCache
+    package let superblock: Superblock
+    /// What every block is checked against and made with; a copy of the superblock's.
+    package let parameters: VolumeParameters
+    /// This host's slot; 0 of a volume mounted read-only without one.
+    package internal(set) var slot = 0
+    /// Nothing is written any more, by option, by `errors=remount-ro` or because the device is read-only.
+    package internal(set) var isReadOnly: Bool
+
+    /// Excludes tasks of this host that move names between directories; taken before ``renameLock``.
+    let renameGate = AsyncReadWriteLock()
+
+    init(
+        device: any BlockDevice, environment: any EngineEnvironment, locks: any LockService, options: MountOptions,
+        cache: BlockCache, superblock: Superblock
+    ) {
+        self.device = device
+        self.environment = environment
+        self.locks = locks
+        self.options = options
+        self.cache = cache
+        self.superblock = superblock
+        parameters = superblock.parameters
+        isReadOnly = options.isReadOnly
+    }
+}
+
+extension MountedVolume {
+    package var geometry: VolumeGeometry { parameters.geometry }
+    package var features: VolumeFeatures { parameters.features }
+    /// Bytes.
+    package var blockSize: Int { parameters.geometry.blockSize }
+    /// Bytes.
+    package var clusterSize: Int { parameters.geometry.clusterSize }
+}
