@@ -15,7 +15,7 @@ extension FileSystemServer {
         let dropsBits = mode.truncates && request.openFlags & FUSEOpenRequest.killSetIDs != 0
         run(header, record) { [self] () async throws(FileSystemError) in
             try await operations.openFile(record.node, mode, caller: caller)
-            if dropsBits { await dropPrivileges(record, caller) }
+            if dropsBits { try await dropPrivileges(record, caller) }
             reply(header.unique, addHandle(record, mode, flags: request.flags))
         }
     }
