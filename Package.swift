@@ -72,9 +72,9 @@ var targets: [Target] = [
     library(
         "YokeDaemon",
         [
-            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSEServer", "LayoutKit",
-            "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "Replication", "YokeControl", "CYoke", logging,
-            nioCore, nioPosix,
+            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer",
+            "FileSystem", "LayoutKit", "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "OCFS2Layout",
+            "Replication", "YokeControl", "CYoke", logging, nioCore, nioPosix,
         ]),
     library(
         "YokeCommands",

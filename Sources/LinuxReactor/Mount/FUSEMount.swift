@@ -93,4 +93,12 @@ package struct FUSEMount: Sendable {
                 advice: code == EBUSY ? "somebody uses it: fuser -vm \(directory)" : "")
         }
     }
+
+    /// Has the kernel write back what mappings have left dirty. Waits for the server.
+    package static func writeBack(_ directory: String) {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        syncfs(descriptor)
+        close(descriptor)
+    }
 }
