@@ -29,9 +29,9 @@ struct LogFile {
         } catch {
             throw .corrupt("superblock of the journal, block \(map.place(of: 0).block): \(error)")
         }
-        guard superblock.start == 0 || superblock.start >= superblock.first else {
-            throw .corrupt("superblock of the journal: s_start \(superblock.start) lies before s_first")
-        }
+        // mkfs.ocfs2 writes s_start 1 at every block size, also at 512 bytes where the log begins at 2.
+        // Spec: ocfs2-disk 14.2; ocfs2-disk-2 B.3.
+        if superblock.start > 0 { superblock.start = max(superblock.start, superblock.first) }
         guard superblock.tagFormat == .wide || device.byteCount / UInt64(blockSize) <= UInt64(UInt32.max) + 1 else {
             throw .corrupt("the journal cannot name all blocks of the volume: it lacks the feature 64bit")
         }

@@ -1,5 +1,6 @@
 package import EngineKit
 package import Journal
+internal import LayoutKit
 package import OCFS2Layout
 
 /// A file, directory or other object of the volume in memory. There is at most one for a block number.
@@ -11,8 +12,6 @@ package final class Inode {
     /// Block of the dinode.
     package let number: UInt64
     package let block: MetadataBlock
-    /// Of this incarnation.
-    package var generation: UInt32 { fatalError("not built") }
     package var attributes: InodeAttributes
 
     /// Excludes tasks of this host from each other; taken before any cluster lock.
@@ -24,43 +23,60 @@ package final class Inode {
     /// O: this host knows the inode.
     package let openLock: any ClusterLock
 
-    /// Open files of it on this host. An inode without links is wiped when the last reference goes.
+    /// Open files of it on this host.
     package var openCount = 0
     /// What the data part keeps in memory.
     package var data: FileData?
     /// What the directory part keeps in memory.
     package var directory: DirectoryState?
 
-    init(
-        volume: MountedVolume, block: MetadataBlock, attributes: InodeAttributes, metaLock: any ClusterLock,
-        readWriteLock: any ClusterLock, openLock: any ClusterLock
-    ) {
+    /// See ``InodeTable``.
+    var referenceCount = 0
+    var lastUse: UInt64 = 0
+    /// The wipe has begun, or the inode was freed: nobody gets it any more.
+    var isGone = false
+
+    /// `block` holds a validated dinode.
+    init(volume: MountedVolume, block: MetadataBlock) {
         self.volume = volume
-        number = block.number
         self.block = block
-        self.attributes = attributes
-        self.metaLock = metaLock
-        self.readWriteLock = readWriteLock
-        self.openLock = openLock
+        let number = block.number
+        self.number = number
+        let dinode = DinodeView(block.bytes)
+        attributes = InodeAttributes(dinode, volume.features)
+        let isFixed = attributes.flags.contains(.system)
+        let generation = block.bytes[Dinode.Field.generation]
+        let locks = volume.locks
+        metaLock = locks.lock(
+            LockName(.metadata, block: number, generation: isFixed ? volume.parameters.generation : 0), owner: nil)
+        readWriteLock = locks.lock(LockName(.readWrite, block: number, generation: generation), owner: nil)
+        openLock = locks.lock(LockName(.open, block: number), owner: nil)
+        block.pinCount += 1
+        metaLock.owner = self
     }
+
+    /// The object leaves memory.
+    func unpin() {
+        block.pinCount -= 1
+    }
+
+    /// Of this incarnation.
+    package var generation: UInt32 { block.bytes[Dinode.Field.generation] }
 
     /// Encodes ``attributes`` into the dinode, as part of the transaction. 1 credit.
     package func storeAttributes(_ handle: JournalHandle) {
-        fatalError("not built")
+        handle.modify(block)
+        attributes.store(into: dinode)
     }
 
-    /// One more reference.
-    package func retain() {
-        fatalError("not built")
-    }
-
-    /// One reference less. The last one of an inode without links starts its wipe as a task of its own.
-    package func release() {
-        fatalError("not built")
+    /// Decodes the attributes again: the dinode was read again, or patched by others.
+    func refreshAttributes() {
+        attributes = InodeAttributes(dinode, volume.features)
     }
 }
 
 extension Inode {
+    /// nil only while a dinode is torn down; a validated one has a type.
     package var fileType: FileType? { FileType(mode: attributes.mode) }
     package var isDirectory: Bool { fileType == .directory }
     package var isRegular: Bool { fileType == .regular }
@@ -71,4 +87,16 @@ extension Inode {
     package var isSystem: Bool { attributes.flags.contains(.system) }
     /// The dinode for reading and patching.
     package var dinode: DinodeView { DinodeView(block.bytes) }
+}
+
+extension Inode: ClusterLockOwner {
+    package func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError) {
+        // A host alone is the only one that changes the volume.
+        guard !volume.locks.isLocal, lock === metaLock else { return }
+        try await volume.reload(self)
+    }
+
+    package func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {}
+
+    package func value(of lock: any ClusterLock) -> LockValueBlock? { nil }
 }

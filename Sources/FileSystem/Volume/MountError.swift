@@ -13,14 +13,13 @@ package enum MountError: Error, Equatable, Sendable {
     case readOnlyFeatures([String])
     /// The volume is larger than the device; both in bytes.
     case deviceTooSmall(volume: UInt64, device: UInt64)
+    /// The device writes larger units than the volume's blocks; both in bytes.
+    case sectorTooLarge(sector: Int, block: Int)
     /// A system file or directory is missing or wrong.
     case corrupt(Corruption)
-    case missingSystemFile(String)
     case noFreeSlot
     /// The device cannot be written, and the journal of this slot must be replayed first.
     case dirtyJournal(slot: Int)
-    /// The slot's local alloc was not closed and its journal is clean: fsck.ocfs2 has to repair it.
-    case unrecoveredLocalAlloc(slot: Int)
     case device(BlockDeviceError)
     case journal(JournalError)
     case failed(FileSystemError)

@@ -1,25 +1,140 @@
 package import EngineKit
+internal import Journal
 internal import OCFS2Layout
 
 extension MountedVolume {
+    /// Metadata blocks that are kept in memory, in bytes.
+    private static let cacheByteCount = 64 << 20
+
     /// Mounts the volume on the device. Spec: ocfs2-disk-2 21.1.
+    ///
+    /// A volume mounted read-only takes no slot; logs of dirty journals are brought to their places, which needs a device
+    /// that can be written.
     ///
     /// - Parameter nodeNumber: this host's number in the cluster; 0 for a host alone.
     package static func mount(
         device: any BlockDevice, environment: any EngineEnvironment, locks: any LockService, options: MountOptions,
         nodeNumber: UInt32
     ) async throws(MountError) -> MountedVolume {
-        fatalError("not built")
+        let superblock = try await VolumeProbe.superblock(of: device)
+        try VolumeProbe.requireMountable(superblock, on: device, options)
+        let cache = BlockCache(
+            device: device, blockSize: superblock.parameters.blockSize, byteCountMax: cacheByteCount)
+        let volume = MountedVolume(
+            device: device, environment: environment, locks: locks, options: options, cache: cache,
+            superblock: superblock, nodeNumber: nodeNumber)
+        try await mounting { () async throws(FileSystemError) in try await volume.loadSystemDirectory() }
+        if volume.isReadOnly {
+            try await volume.startReading()
+        } else {
+            try await volume.startWriting()
+        }
+        return volume
     }
 
-    /// Writes everything back, gives the slot up and leaves the journal clean. Spec: ocfs2-disk-2 21.2.
-    package func unmount() async {
-        fatalError("not built")
+    /// Nobody else can write: whatever other hosts left undone may be done.
+    var isAlone: Bool { locks.isLocal || features.isLocal }
+
+    // MARK: Read-only
+
+    /// Spec: ocfs2-cluster 17. The dirty flags stay, so that the next writer does what else there is to recover.
+    private func startReading() async throws(MountError) {
+        for slot in 0..<Int(parameters.slotCount) {
+            let journal = try await Self.mounting { () async throws(FileSystemError) in
+                try await SlotJournal(self, slot: slot)
+            }
+            guard journal.isDirty else { continue }
+            guard !device.isReadOnly else { throw .dirtyJournal(slot: slot) }
+            try await journal.replay()
+        }
+        try await recheckInodes()
     }
 
-    /// R
-    package var renameLock: any ClusterLock { fatalError("not built") }
-    /// S
-    package var superblockLock: any ClusterLock { fatalError("not built") }
-    package var rootNumber: UInt64 { parameters.rootBlock }
+    // MARK: Writing
+
+    private func startWriting() async throws(MountError) {
+        try await Self.mounting { () async throws(FileSystemError) in try await superblockLock.acquire(.exclusive) }
+        defer { superblockLock.release(.exclusive) }
+        var slotMap = try await Self.mounting { () async throws(FileSystemError) in try await SlotMapFile(reading: self) }
+        slot = try chooseSlot(slotMap.map)
+        try await Self.mounting { () async throws(FileSystemError) in
+            try await slotMap.occupy(slot: slot, node: nodeNumber)
+        }
+        let journals = try await replayJournals()
+        try await recheckInodes()
+        try await startJournal(journals[slot])
+        try await Self.mounting { () async throws(FileSystemError) in
+            space = try await SpaceBook(self)
+            try await finishRecovery(journals, &slotMap)
+        }
+    }
+
+    /// Spec: ocfs2-disk-2 21.1 step 3.
+    private func chooseSlot(_ map: SlotMap) throws(MountError) -> Int {
+        if features.isLocal { return 0 }
+        if let own = map.slot(ofNode: nodeNumber) { return own }
+        if let wanted = options.preferredSlot, map.nodes.indices.contains(wanted), map.nodes[wanted] == nil {
+            return wanted
+        }
+        guard let free = map.nodes.firstIndex(of: nil) else {
+            // A host alone knows that all the others are gone: one slot is as good as another after its recovery.
+            guard isAlone else { throw .noFreeSlot }
+            return 0
+        }
+        return free
+    }
+
+    /// Takes the own journal and brings the logs of dirty ones to their places.
+    private func replayJournals() async throws(MountError) -> [SlotJournal] {
+        var journals: [SlotJournal] = []
+        for slot in 0..<Int(parameters.slotCount) {
+            let journal = try await Self.mounting { () async throws(FileSystemError) in
+                let journal = try await SlotJournal(self, slot: slot)
+                // The proof of life of the slot: held until the unmount.
+                if slot == self.slot { try await journal.inode.metaLock.acquire(.exclusive) }
+                return journal
+            }
+            journals.append(journal)
+            guard slot == self.slot || isAlone, journal.isDirty else { continue }
+            environment.log(.notice, "the journal of slot \(slot) is dirty: recovering")
+            try await journal.replay()
+        }
+        return journals
+    }
+
+    /// Replayed blocks may be dinodes in memory.
+    private func recheckInodes() async throws(MountError) {
+        for inode in inodeTable.all {
+            try await Self.mounting { () async throws(FileSystemError) in try self.recheck(inode) }
+        }
+    }
+
+    /// Spec: ocfs2-disk 14.6.
+    private func startJournal(_ own: SlotJournal) async throws(MountError) {
+        var journalOptions = Journal.Options()
+        journalOptions.commitInterval = .seconds(max(1, options.commitSeconds))
+        try await Self.mounting { () async throws(FileSystemError) in
+            let journal = Journal(
+                cache: cache, runs: try await own.runs(), options: journalOptions, sealer: sealer,
+                environment: environment)
+            journal.onAbort = { [weak self] error in self?.stop("the journal ended: \(error)") }
+            do throws(JournalError) {
+                try await journal.start()
+            } catch {
+                throw FileSystemError(error)
+            }
+            try await own.set(dirty: true, countsRecovery: own.isDirty)
+            self.journal = journal
+        }
+    }
+
+    private static func mounting<Result>(
+        _ body: () async throws(FileSystemError) -> Result
+    ) async throws(MountError) -> Result {
+        do throws(FileSystemError) {
+            return try await body()
+        } catch {
+            throw MountError(error)
+        }
+    }
 }

@@ -19,17 +19,41 @@ package final class MountedVolume {
     package let superblock: Superblock
     /// What every block is checked against and made with; a copy of the superblock's.
     package let parameters: VolumeParameters
+    /// This host's number in the cluster.
+    package let nodeNumber: UInt32
+
+    /// R
+    package let renameLock: any ClusterLock
+    /// S
+    package let superblockLock: any ClusterLock
+
     /// This host's slot; 0 of a volume mounted read-only without one.
     package internal(set) var slot = 0
-    /// Nothing is written any more, by option, by `errors=remount-ro` or because the device is read-only.
+    /// Nothing is written, by option, or by `errors=remount-ro`.
     package internal(set) var isReadOnly: Bool
+    /// Why the mount has stopped for good; every change fails with it.
+    package internal(set) var stopReason: String?
+
+    var journal: Journal?
+    let sealer: VolumeSealer
+    /// Where the files of the system directory are.
+    var systemNumbers: [SystemFile: UInt64] = [:]
+    /// Those that were used, referenced until the unmount.
+    var systemInodes: [SystemFile: Inode] = [:]
+    let inodeTable = InodeTable()
+    let tasks = BackgroundTasks()
+    /// nil: the mount does not write.
+    var space: SpaceBook?
+    var lastGeneration: UInt32
+    /// Unlinked files whose space is being freed.
+    var wipesRunning = 0
 
     /// Excludes tasks of this host that move names between directories; taken before ``renameLock``.
     let renameGate = AsyncReadWriteLock()
 
     init(
         device: any BlockDevice, environment: any EngineEnvironment, locks: any LockService, options: MountOptions,
-        cache: BlockCache, superblock: Superblock
+        cache: BlockCache, superblock: Superblock, nodeNumber: UInt32
     ) {
         self.device = device
         self.environment = environment
@@ -37,8 +61,13 @@ package final class MountedVolume {
         self.options = options
         self.cache = cache
         self.superblock = superblock
+        self.nodeNumber = nodeNumber
         parameters = superblock.parameters
-        isReadOnly = options.isReadOnly
+        isReadOnly = options.isReadOnly || device.isReadOnly
+        sealer = VolumeSealer(superblock.parameters)
+        lastGeneration = UInt32(truncatingIfNeeded: environment.random.next())
+        renameLock = locks.lock(LockName(.rename), owner: nil)
+        superblockLock = locks.lock(LockName(.superblock, block: Superblock.blockNumber), owner: nil)
     }
 }
 
@@ -49,4 +78,5 @@ extension MountedVolume {
     package var blockSize: Int { parameters.geometry.blockSize }
     /// Bytes.
     package var clusterSize: Int { parameters.geometry.clusterSize }
+    package var rootNumber: UInt64 { parameters.rootBlock }
 }

@@ -77,8 +77,8 @@ package struct DirectoryArea {
     /// Bytes of the area.
     @inlinable package var count: Int { bytes.count }
 
-    /// The entry at `offset`, checked: inside of the area, long enough for its name, followed by room for another one or
-    /// by the end.
+    /// The entry at `offset`, checked: inside of the area, long enough for its name, followed by room for another one
+    /// or by the end.
     package func entry(at offset: Int) throws(LayoutError) -> DirectoryEntry {
         guard offset >= 0, offset & 3 == 0, offset <= count - DirectoryEntry.lengthMin else {
             throw .badValue(

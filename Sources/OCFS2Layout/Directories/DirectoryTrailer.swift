@@ -1,7 +1,7 @@
 public import LayoutKit
 
-/// The last 64 bytes of a directory data block on volumes with metaecc and in indexed directories. Old code takes it for
-/// an unused entry. Spec: ocfs2-disk 8.3.
+/// The last 64 bytes of a directory data block on volumes with metaecc and in indexed directories. Old code takes it
+/// for an unused entry. Spec: ocfs2-disk 8.3.
 ///
 ///     offset  size  field (from the trailer's start)
 ///     0x00    8     db_compat_inode 0

@@ -1,0 +1,58 @@
+internal import EngineKit
+internal import OCFS2Layout
+
+// New groups of a suballocator. Spec: ocfs2-disk 9.4, 9.6.
+extension MountedVolume {
+    /// Makes the allocator of this host's slot have `count` available blocks, or throws `noSpace`.
+    func grow(_ allocator: Suballocator, to count: Int) async throws(FileSystemError) {
+        await allocator.growLock.lock(.exclusive)
+        defer { allocator.growLock.unlock(.exclusive) }
+        while allocator.available < count {
+            let runs = try await runsForGroup(allocator)
+            defer { for run in runs { run.cancel() } }
+            try await transaction(credits: 3 + runs.count) { handle async throws(FileSystemError) in
+                try await allocator.addGroup(runs, handle)
+            }
+        }
+    }
+
+    /// Clusters for one group: in one run, else in several where the format allows it.
+    private func runsForGroup(_ allocator: Suballocator) async throws(FileSystemError) -> [ReservedRun] {
+        let wanted = allocator.clustersPerGroup
+        // Promised, so that no other task is promised the same clusters meanwhile.
+        let promise = try await promise(clusters: wanted)
+        var runs = try await runsForGroup(wanted)
+        if runs == nil, try usedSpace().truncateLog.count > 0 {
+            try await usedSpace().truncateLog.flush()
+            runs = try await runsForGroup(wanted)
+        }
+        giveBack(promise)
+        guard let runs else { throw .noSpace }
+        return runs
+    }
+
+    private func runsForGroup(_ wanted: Int) async throws(FileSystemError) -> [ReservedRun]? {
+        if let run = try await globalRun(wanted: wanted, minimum: wanted, nil) { return [run] }
+        guard features.incompatible.contains(.discontiguousGroups) else { return nil }
+        var runs: [ReservedRun] = []
+        do throws(FileSystemError) {
+            var missing = wanted
+            var size = wanted / 2
+            while missing > 0, size > 0, runs.count < geometry.groupExtentCapacity {
+                let length = min(size, missing)
+                if let run = try await globalRun(wanted: length, minimum: length, nil) {
+                    runs.append(run)
+                    missing -= length
+                } else {
+                    size = length / 2
+                }
+            }
+            if missing == 0 { return runs }
+        } catch {
+            for run in runs { run.cancel() }
+            throw error
+        }
+        for run in runs { run.cancel() }
+        return nil
+    }
+}

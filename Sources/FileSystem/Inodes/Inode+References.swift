@@ -1,0 +1,65 @@
+internal import EngineKit
+
+extension Inode {
+    /// One more reference.
+    package func retain() {
+        volume.inodeTable.retain(self)
+    }
+
+    /// One reference less. The last one of an inode without links starts its wipe as a task of its own.
+    package func release() {
+        if volume.inodeTable.release(self) { volume.lastReferenceEnded(self) }
+    }
+}
+
+extension MountedVolume {
+    func lastReferenceEnded(_ inode: Inode) {
+        if inode.isGone {
+            inodeTable.remove(inode)
+            tasks.start(environment) { [self] in await giveUpLocks(of: inode) }
+            return
+        }
+        if inode.attributes.linkCount == 0, !inode.isSystem, !isReadOnly {
+            inode.retain()
+            tasks.start(environment) { [self] in
+                await wipe(inode)
+                inode.release()
+            }
+            return
+        }
+        inodeTable.keep(inode)
+        while let oldest = inodeTable.takeOldest() {
+            tasks.start(environment) { [self] in await evict(oldest) }
+        }
+    }
+
+    /// Takes an unused inode out of memory. The caller's reference ends.
+    private func evict(_ inode: Inode) async {
+        if let data = inode.data {
+            do throws(FileSystemError) {
+                try await data.flush()
+            } catch {
+                environment.log(.error, "inode \(inode.number): its data could not be written: \(error)")
+            }
+        }
+        guard inodeTable.release(inode) else { return }
+        let number = inode.number
+        inodeTable.remove(inode)
+        inodeTable.beginLoading(number)
+        await giveUpLocks(of: inode)
+        inodeTable.endLoading(number, nil)
+    }
+
+    /// Spec: ocfs2-cluster 15, order of an inode's locks.
+    func giveUpLocks(of inode: Inode) async {
+        if !inode.isSystem { inode.openLock.release(.protectedRead) }
+        await inode.openLock.drop()
+        await inode.metaLock.drop()
+        await inode.readWriteLock.drop()
+    }
+
+    /// Takes every inode out of memory that nobody uses.
+    func evictAll() async {
+        while let oldest = inodeTable.takeOldest(above: 0) { await evict(oldest) }
+    }
+}

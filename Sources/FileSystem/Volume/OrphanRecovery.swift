@@ -1,0 +1,69 @@
+internal import EngineKit
+internal import Journal
+internal import LayoutKit
+internal import OCFS2Layout
+
+// Orphan directories of slots whose host is gone. Spec: ocfs2-disk-2 21.4.
+extension MountedVolume {
+    /// Wipes what is left in the orphan directory of a slot, and ends direct writes that were under way.
+    func recoverOrphans(slot: Int) async {
+        do throws(FileSystemError) {
+            let directory = try await orphanDirectory(slot: slot)
+            let entries = try await directory.gate.with(.shared) {
+                () async throws(FileSystemError) -> [LinearDirectory.Entry] in
+                try await directory.metaLock.with(.protectedRead) { () async throws(FileSystemError) in
+                    try await LinearDirectory(directory).entries()
+                }
+            }
+            for entry in entries {
+                try requireWritable()
+                await recover(entry, in: directory)
+            }
+        } catch {
+            environment.log(.warning, "the orphan directory of slot \(slot) could not be worked off: \(error)")
+        }
+    }
+
+    private func recover(_ entry: LinearDirectory.Entry, in directory: Inode) async {
+        let name = String(decoding: entry.name, as: UTF8.self)
+        do throws(FileSystemError) {
+            let inode = try await inode(entry.number)
+            defer { inode.release() }
+            if name == "dio-" + Self.orphanName(of: entry.number) {
+                try await endDirectWrite(inode, name, directory)
+            } else if name != Self.orphanName(of: entry.number) {
+                throw report(
+                    Corruption(block: directory.number, inode: directory.number, what: "orphan \(entry.number) is \(name)"))
+            } else if inode.attributes.linkCount == 0, inode.referenceCount == 1 {
+                await wipe(inode)
+            }
+        } catch {
+            environment.log(.warning, "orphan \(name) could not be freed: \(error)")
+        }
+    }
+
+    /// Cuts what a direct write allocated beyond the end, and takes the inode out of the orphan directory.
+    /// Spec: ocfs2-disk 12.3.
+    private func endDirectWrite(_ inode: Inode, _ name: String, _ directory: Inode) async throws(FileSystemError) {
+        await inode.gate.lock(.exclusive)
+        defer { inode.gate.unlock(.exclusive) }
+        try await inode.readWriteLock.acquire(.exclusive)
+        defer { inode.readWriteLock.release(.exclusive) }
+        try await inode.metaLock.acquire(.exclusive)
+        defer { inode.metaLock.release(.exclusive) }
+        let isUnderWay = inode.attributes.flags.contains(.directIOOrphaned)
+        if isUnderWay { try await truncateData(of: inode, toByteCount: inode.attributes.size) }
+        await directory.gate.lock(.exclusive)
+        defer { directory.gate.unlock(.exclusive) }
+        try await directory.metaLock.acquire(.exclusive)
+        defer { directory.metaLock.release(.exclusive) }
+        let credits = Credits.orphanEntry + Credits.inodeUpdate
+        try await transaction(credits: credits) { handle async throws(FileSystemError) in
+            try await removeOrphanEntry(named: name, from: directory, handle)
+            guard isUnderWay else { return }
+            inode.attributes.flags.remove(.directIOOrphaned)
+            inode.storeAttributes(handle)
+            inode.block.bytes[Dinode.Field.directIOOrphanedSlot] = 0
+        }
+    }
+}
