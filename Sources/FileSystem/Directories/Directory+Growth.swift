@@ -13,7 +13,7 @@ extension Directory {
         let credits =
             3 + Credits.clusterAllocation + (isIndexing ? Credits.suballocation : 0)
             + ExtentTree(volume, .data(inode)).insertCredits
-        try await volume.change(credits: credits) { handle throws(FileSystemError) in
+        try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
             let names = Array(self.inlineArea().view.bytes)
             let run = try await reservation.claimClusters(atMost: 1, handle)
             let rootBlock = isIndexing ? try await reservation.claimMetadataBlock(handle) : nil
@@ -80,7 +80,7 @@ extension Directory {
         let reservation = try await volume.reserve(needs)
         defer { reservation.release() }
         let credits = 3 + (isAllocated ? 0 : Credits.clusterAllocation + tree.insertCredits)
-        try await volume.change(credits: credits) { handle throws(FileSystemError) in
+        try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
             let number: UInt64
             if let known {
                 number = known

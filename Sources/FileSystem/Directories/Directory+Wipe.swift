@@ -16,7 +16,7 @@ extension MountedVolume {
         let place = IndexRoot.suballocation(UnsafeRawBufferPointer(index.root.bytes))
         let lock = try await lockForFreeing(place)
         defer { lock.release() }
-        try await change(credits: Credits.inodeUpdate + Credits.suballocationFree) { handle throws(FileSystemError) in
+        try await transaction(credits: Credits.inodeUpdate + Credits.suballocationFree) { handle throws(FileSystemError) in
             inode.attributes.dynamicFeatures.remove(.indexedDirectory)
             inode.block.bytes[Dinode.Field.indexRoot] = 0
             inode.storeAttributes(handle)
@@ -31,7 +31,7 @@ extension MountedVolume {
         let locks = try await index.tree.lockForRemoving()
         defer { locks.release() }
         let credits = index.tree.removeCredits + Credits.clusterFree
-        try await change(credits: credits) { handle throws(FileSystemError) in
+        try await transaction(credits: credits) { handle throws(FileSystemError) in
             try await index.tree.remove(cpos: extent.cpos, count: extent.count, locks, nil, handle)
             let cluster = self.geometry.cluster(ofBlock: extent.block)
             try await self.freeClusters(ClusterRun(cluster: cluster, count: extent.count), handle)

@@ -88,7 +88,7 @@ extension DirectoryIndex {
                 growthNeeds(near: leaf.firstBlock == 0 ? nil : volume.geometry.cluster(ofBlock: leaf.firstBlock)))
             defer { reservation.release() }
             let credits = try await growthCredits(at: leaf.lowestHash)
-            try await volume.change(credits: credits) { [leaf] handle throws(FileSystemError) in
+            try await volume.transaction(credits: credits) { [leaf] handle throws(FileSystemError) in
                 try await self.makeRoom(in: leaf, for: hash, reservation, handle)
             }
             leaf = try await self.leaf(for: hash)

@@ -85,8 +85,8 @@ struct Orphanage {
 }
 
 extension MountedVolume {
-    /// Removes the inode's entry from an orphan directory, whose lock the caller holds exclusively. For a directory the
-    /// orphan directory's link count goes down as well. ``Credits/orphanEntry`` credits.
+    /// Removes the inode's entry from an orphan directory, whose lock the caller holds exclusively.
+    /// ``Credits/orphanEntry`` credits. The link count that a removed directory gave it is the caller's.
     ///
     /// - Parameter name: as it stands in the directory: 16 hexadecimal digits, with `dio-` before them or not.
     func removeOrphanEntry(
@@ -94,12 +94,7 @@ extension MountedVolume {
     ) async throws(FileSystemError) {
         let names = try Directory(directory)
         let name = FileName(unchecked: Array(name.utf8))
-        guard let found = try await names.find(name) else { throw .notFound }
-        let removal = try await names.planRemoval(of: name)
-        if found.entry.type == .directory, directory.attributes.linkCount > 2 {
-            directory.attributes.linkCount -= 1
-        }
-        try names.carryOut(removal, handle)
+        try names.carryOut(try await names.planRemoval(of: name), handle)
     }
 }
 

@@ -29,7 +29,7 @@ extension MountedVolume {
             try await inode.metaLock.acquire(.exclusive)
             defer { inode.metaLock.release(.exclusive) }
             guard inode.attributes.linkCount > 0, accessTimeIsDue(inode) else { return }
-            try await change(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
+            try await transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
                 inode.attributes.accessTime = self.environment.wallTime
                 inode.storeAttributes(handle)
             }

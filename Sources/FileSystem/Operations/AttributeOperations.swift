@@ -43,7 +43,7 @@ extension MountedVolume {
         var attributes = inode.attributes
         apply(change, to: &attributes)
         guard attributes != inode.attributes else { return nodeAttributes(inode) }
-        try await self.change(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
+        try await self.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             inode.attributes = attributes
             inode.storeAttributes(handle)
         }
@@ -95,7 +95,7 @@ extension MountedVolume {
         guard caller.isPrivileged || wanted.intersection(guarded) == current.intersection(guarded) else {
             throw .notPermitted
         }
-        try await change(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
+        try await transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             inode.attributes.attributeFlags = wanted
             inode.attributes.changeTime = self.environment.wallTime
             inode.storeAttributes(handle)

@@ -61,7 +61,7 @@ extension MountedVolume {
         let reservation = try await reserve(birth.needs)
         defer { reservation.release() }
         let credits = birth.credits + Directory.insertionCredits
-        let child = try await change(credits: credits) { handle throws(FileSystemError) in
+        let child = try await transaction(credits: credits) { handle throws(FileSystemError) in
             let child = try await birth.carryOut(reservation, handle)
             if content.type == .directory { directory.attributes.linkCount += 1 }
             try names.carryOut(insertion, number: child.number, type: content.type, handle)
@@ -88,7 +88,7 @@ extension MountedVolume {
         let reservation = try await reserve(needs)
         defer { reservation.release() }
         let credits = birth.credits + Credits.inodeUpdate + (try await orphanage.credits())
-        return try await change(credits: credits) { handle throws(FileSystemError) in
+        return try await transaction(credits: credits) { handle throws(FileSystemError) in
             let child = try await birth.carryOut(reservation, handle)
             try await orphanage.take(child, reservation, handle)
             return child

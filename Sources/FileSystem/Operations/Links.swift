@@ -26,7 +26,7 @@ extension MountedVolume {
         let orphanDirectory = isOrphan ? try await lockedOrphanDirectory(of: inode) : nil
         defer { orphanDirectory?.unlock(.exclusive) }
         let credits = Directory.insertionCredits + Credits.inodeUpdate + (isOrphan ? Credits.orphanEntry : 0)
-        try await change(credits: credits) { handle throws(FileSystemError) in
+        try await transaction(credits: credits) { handle throws(FileSystemError) in
             if let orphanDirectory {
                 try await self.removeOrphanEntry(
                     named: OrphanName.name(inode: inode.number), from: orphanDirectory, handle)
@@ -84,7 +84,7 @@ extension MountedVolume {
         defer { orphanage?.release() }
         let removal = try await names.planRemoval(of: name)
         let credits = Directory.removalCredits + Credits.inodeUpdate + (isLast ? Credits.orphanEntry : 0)
-        try await change(credits: credits) { handle throws(FileSystemError) in
+        try await transaction(credits: credits) { handle throws(FileSystemError) in
             if isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
             try names.carryOut(removal, handle)
             try await self.dropLink(of: child, orphanage, handle)

@@ -29,8 +29,4 @@ extension Inode {
 extension MountedVolume {
     /// Spec: ocfs2-disk-2 19 rule 6.
     package var linkCountMax: UInt32 { features.hasIndexedDirectories ? 0x7fff_ffff : 32000 }
-
-    func requireWritable() throws(FileSystemError) {
-        guard !isReadOnly else { throw .readOnly }
-    }
 }

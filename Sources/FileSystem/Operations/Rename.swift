@@ -154,7 +154,7 @@ private struct Renaming {
         let removal = try await from.planRemoval(of: name)
         let dots = try await parentEntry(of: child)
         let credits = Directory.insertionCredits + Directory.removalCredits + Self.childCredits
-        try await volume.change(credits: credits) { handle throws(FileSystemError) in
+        try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
             self.setParent(of: child, dots, from: from, to: to, handle)
             try self.to.carryOut(insertion, number: child.number, type: child.fileType ?? .regular, handle)
             try self.from.carryOut(removal, handle)
@@ -178,7 +178,7 @@ private struct Renaming {
         let removal = try await from.planRemoval(of: name)
         let dots = try await parentEntry(of: child)
         let credits = 2 + Directory.removalCredits + 2 * Self.childCredits + (isLast ? Credits.orphanEntry : 0)
-        try await volume.change(credits: credits) { handle throws(FileSystemError) in
+        try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
             self.setParent(of: child, dots, from: from, to: to, handle)
             if other.isDirectory, self.to.inode.attributes.linkCount > 2 { self.to.inode.attributes.linkCount -= 1 }
             self.to.retarget(target, to: child.number, type: child.fileType ?? .regular, handle)
@@ -200,7 +200,7 @@ private struct Renaming {
             throw .notFound
         }
         let dots = try await parentEntry(of: child), otherDots = try await parentEntry(of: other)
-        try await volume.change(credits: 4 + 2 * Self.childCredits) { handle throws(FileSystemError) in
+        try await volume.transaction(credits: 4 + 2 * Self.childCredits) { handle throws(FileSystemError) in
             self.setParent(of: child, dots, from: from, to: to, handle)
             self.setParent(of: other, otherDots, from: to, to: from, handle)
             self.from.retarget(source, to: other.number, type: other.fileType ?? .regular, handle)
