@@ -3,6 +3,7 @@ internal import FUSEServer
 internal import FileSystem
 internal import Glibc
 internal import LinuxReactor
+internal import Logging
 internal import NIOPosix
 internal import Replication
 internal import YokeControl

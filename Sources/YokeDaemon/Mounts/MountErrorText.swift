@@ -1,3 +1,4 @@
+internal import EngineKit
 internal import FileSystem
 internal import Glibc
 
@@ -18,14 +19,12 @@ extension MountError {
             "\(source) has \(device) bytes, but the volume on it needs \(volume): the device was cut"
         case .corrupt(let corruption):
             "\(source) is damaged at block \(corruption.block) (\(corruption.what)): run fsck.ocfs2 \(source)"
-        case .missingSystemFile(let name):
-            "\(source) lacks the system file \(name): run fsck.ocfs2 \(source)"
+        case .sectorTooLarge(let sector, let block):
+            "\(source) writes units of \(sector) bytes, but the volume has blocks of \(block): make it with -b \(sector)"
         case .noFreeSlot:
             "every slot of \(source) is in use: unmount it elsewhere, or add slots with tunefs.ocfs2 -N"
         case .dirtyJournal(let slot):
             "the journal of slot \(slot) must be replayed, and \(source) cannot be written: mount it writable once"
-        case .unrecoveredLocalAlloc(let slot):
-            "slot \(slot) of \(source) was not closed properly: run fsck.ocfs2 \(source)"
         case .device(let error):
             "\(source) cannot be read: \(String(cString: strerror(error.errno)))"
         case .journal(let error):

@@ -5,6 +5,7 @@ internal import LayoutKit
 internal import LinuxReactor
 internal import OCFS2Layout
 internal import Replication
+internal import YokeControl
 
 /// Where a volume is to be found.
 enum MountPlace {

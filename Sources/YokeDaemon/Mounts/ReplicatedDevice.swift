@@ -1,4 +1,6 @@
+internal import Configuration
 internal import EngineKit
+internal import LinuxReactor
 internal import Replication
 
 /// A replicated volume as the place of a filesystem in the same process: no block device, no protocol between.
