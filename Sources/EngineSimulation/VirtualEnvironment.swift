@@ -39,7 +39,8 @@ package final class VirtualEnvironment: EngineEnvironment {
     package func call(at instant: Instant, _ body: @escaping () -> Void) {
         lastSequence += 1
         let at = max(instant, now)
-        let place = timers.firstIndex { $0.at > at } ?? timers.endIndex
+        var place = timers.endIndex
+        while place > 0, timers[place - 1].at > at { place -= 1 }
         timers.insert((at, lastSequence, body), at: place)
     }
 

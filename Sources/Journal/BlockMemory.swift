@@ -7,6 +7,8 @@ final class BlockMemory {
     struct Place {
         fileprivate var slab: Int
         fileprivate var index: Int
+
+        static let none = Place(slab: -1, index: -1)
     }
 
     private static let slabByteCount = 256 << 10

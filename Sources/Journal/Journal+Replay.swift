@@ -66,19 +66,31 @@ extension Journal {
     private static func write(
         _ images: [LogScan.Image], from file: LogFile, _ cache: BlockCache
     ) async throws(JournalError) {
-        let buffer = LogFile.buffer(images.count * cache.blockSize)
+        let blockSize = cache.blockSize
+        let buffer = LogFile.buffer(images.count * blockSize)
+        // Read in the order of the log, where neighbours come with one transfer.
+        let order = images.indices.sorted { images[$0].position < images[$1].position }
         var reads: [BlockTransfer] = []
-        for (index, image) in images.enumerated() {
-            let slice = buffer.part(offset: index * cache.blockSize, count: cache.blockSize)
-            let place = file.map.place(of: image.position).block
+        var slices = [IOSlice](repeating: buffer, count: images.count)
+        var next = 0
+        while next < order.count {
+            let first = next
+            let place = file.map.place(of: images[order[first]].position)
+            repeat {
+                slices[order[next]] = buffer.part(offset: next * blockSize, count: blockSize)
+                next += 1
+            } while next < order.count && next - first < place.contiguousCount
+                && images[order[next]].position == images[order[first]].position + UInt32(next - first)
+            let byteCount = (next - first) * blockSize
             reads.append(
-                BlockTransfer(.read, at: cache.byteOffset(of: place), byteCount: cache.blockSize, data: slice))
+                BlockTransfer(
+                    .read, at: cache.byteOffset(of: place.block), byteCount: byteCount,
+                    data: buffer.part(offset: first * blockSize, count: byteCount)))
         }
         let device = cache.device
         try await reportingDeviceErrors { [reads] () async throws(BlockDeviceError) in try await device.perform(reads) }
         var homes: [HomeImage] = []
-        for (index, image) in images.enumerated() {
-            let slice = buffer.part(offset: index * cache.blockSize, count: cache.blockSize)
+        for (image, slice) in zip(images, slices) {
             if image.isEscaped { slice.bytes[JournalBlockHeader.Field.magic] = JournalBlockHeader.magic }
             homes.append(HomeImage(block: image.target, slice: slice))
         }

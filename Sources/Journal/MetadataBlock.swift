@@ -19,7 +19,7 @@ package final class MetadataBlock {
     }
 
     /// The running transaction that has the block, or the last one that had it. 0: none.
-    var transaction: UInt64 = 0
+    package internal(set) var transaction: UInt64 = 0
     /// The newest committed transaction with an image that is not in its place yet. 0: none.
     var committedTransaction: UInt64 = 0
     /// Images of the block in transactions that are not in their place yet, including the running one.
@@ -29,19 +29,28 @@ package final class MetadataBlock {
     var slot = -1
     /// Reasons to stay in memory: pins and unwritten images.
     private(set) var holds = 0
-    private unowned let cache: BlockCache
-    private let memory: BlockMemory
+    private unowned let cache: BlockCache?
+    private let memory: BlockMemory?
     private let place: BlockMemory.Place
 
     init(number: UInt64, cache: BlockCache) {
         self.number = number
         self.cache = cache
         memory = cache.memory
-        (place, slice) = memory.take()
+        (place, slice) = cache.memory.take()
+    }
+
+    /// A block outside of any cache, for tests.
+    init(number: UInt64, slice: IOSlice) {
+        self.number = number
+        self.slice = slice
+        cache = nil
+        memory = nil
+        place = .none
     }
 
     deinit {
-        memory.giveBack(place)
+        memory?.giveBack(place)
     }
 
     package var bytes: UnsafeMutableRawBufferPointer { slice.bytes }
@@ -60,7 +69,7 @@ package final class MetadataBlock {
     private func holdsChanged(by difference: Int) {
         let wasHeld = holds > 0
         holds += difference
-        guard slot >= 0, wasHeld != (holds > 0) else { return }
+        guard slot >= 0, let cache, wasHeld != (holds > 0) else { return }
         if wasHeld { cache.becameFree(self) } else { cache.becameHeld(self) }
     }
 }

@@ -10,9 +10,8 @@ extension Directory {
         let reservation = try await volume.reserve(
             SpaceNeeds(metadataBlocks: isIndexing ? 1 : 0, clusters: 1))
         defer { reservation.release() }
-        let credits =
-            3 + Credits.clusterAllocation + (isIndexing ? Credits.suballocation : 0)
-            + ExtentTree(volume, .data(inode)).insertCredits
+        // The dinode, which the first extent fits in, the block and the index.
+        let credits = 3 + Credits.clusterAllocation + (isIndexing ? Credits.suballocation : 0)
         try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
             let names = Array(self.inlineArea().view.bytes)
             let run = try await reservation.claimClusters(atMost: 1, handle)

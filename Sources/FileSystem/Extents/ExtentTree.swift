@@ -183,6 +183,14 @@ extension ExtentTree {
         return locks
     }
 
+    /// Slots whose allocators own the blocks on the right edge, in order.
+    func rightEdgeSlots() async throws(FileSystemError) -> [UInt16] {
+        let path = try await reader.rightEdge()
+        return path.nodes.dropFirst().map {
+            ExtentBlock.suballocation(UnsafeRawBufferPointer($0.block.bytes)).slot
+        }
+    }
+
     /// Makes the root an empty list of depth 0 again. The tree has no extent blocks any more, or they are the caller's.
     package func reset(_ handle: JournalHandle) {
         changer(nil, handle).reset()

@@ -67,6 +67,8 @@ package final class Inode {
     package func storeAttributes(_ handle: JournalHandle) {
         handle.modify(block)
         attributes.store(into: dinode)
+        // Bytes that are not on disk yet must not become part of the file by a crash.
+        if let data { dinode.size = min(data.storedSize, attributes.size) }
     }
 
     /// Decodes the attributes again: the dinode was read again, or patched by others.

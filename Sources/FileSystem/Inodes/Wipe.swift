@@ -32,7 +32,7 @@ extension MountedVolume {
         guard try await inode.openLock.tryAcquire(.exclusive) else { return }
         defer { inode.openLock.release(.exclusive) }
         inode.isGone = true
-        if inode.fileType != .characterDevice, inode.fileType != .blockDevice { try await wipeData(of: inode) }
+        if inode.attributes.clusters > 0 || inode.data != nil { try await wipeData(of: inode) }
         if inode.isIndexed { try await wipeDirectoryIndex(of: inode) }
         if inode.attributes.dynamicFeatures.contains(.hasXattr) { try await wipeXattrs(of: inode) }
         if inode.attributes.dynamicFeatures.contains(.hasRefcount) { try await detachRefcountTree(of: inode) }
@@ -53,11 +53,8 @@ extension MountedVolume {
         let allocator = try await allocator(.inodeAlloc, place)
         let credits = Credits.orphanEntry + 2 * Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
-            try await removeOrphanEntry(named: Self.orphanName(of: inode.number), from: directory, handle)
-            if inode.isDirectory {
-                directory.attributes.linkCount -= directory.attributes.linkCount > 2 ? 1 : 0
-                directory.storeAttributes(handle)
-            }
+            if inode.isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
+            try await removeOrphanEntry(named: OrphanName.name(inode: inode.number), from: directory, handle)
             inode.attributes.flags.subtract([.valid, .orphaned])
             inode.storeAttributes(handle)
             inode.block.bytes[Dinode.Field.deletionTime] = UInt64(bitPattern: environment.wallTime.seconds)
@@ -65,11 +62,5 @@ extension MountedVolume {
             // From here on the block may become another inode.
             inodeTable.remove(inode)
         }
-    }
-
-    /// Name of an entry in an orphan directory. Spec: ocfs2-disk 12.1.
-    package static func orphanName(of number: UInt64) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

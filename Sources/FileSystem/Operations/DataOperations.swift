@@ -1,4 +1,6 @@
 package import EngineKit
+internal import Journal
+internal import OCFS2Layout
 
 /// How a file is opened.
 package struct OpenMode: Equatable, Sendable {
@@ -36,40 +38,111 @@ package struct WriteMode: Equatable, Sendable {
 extension MountedVolume {
     /// Counts the handle. Errors: `notPermitted` for writing what is immutable, or append-only without `appends`.
     package func openFile(_ inode: Inode, _ mode: OpenMode, caller: Caller) async throws(FileSystemError) {
-        throw .notSupported
+        if mode.writes {
+            try requireWritable()
+            let flags = inode.attributes.attributeFlags
+            if flags.contains(.immutable) { throw .notPermitted }
+            if flags.contains(.appendOnly), !mode.appends || mode.truncates { throw .notPermitted }
+        }
+        inode.openCount += 1
+        guard mode.truncates, inode.isRegular else { return }
+        do throws(FileSystemError) {
+            try await setSize(of: inode, to: 0)
+        } catch {
+            inode.openCount -= 1
+            throw error
+        }
     }
 
     /// The handle's end; a file without names goes with its last one.
     package func closeFile(_ inode: Inode, _ mode: OpenMode) async {
+        precondition(inode.openCount > 0, "inode \(inode.number) is closed more often than opened")
+        inode.openCount -= 1
+        if inode.openCount == 0, inode.attributes.linkCount == 0 { inode.data?.discardAll() }
+    }
+
+    /// truncate(2), both ways. Sets the times; takes all locks of the file.
+    package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
+        try requireRegular(inode)
+        try await lockedForWriting(inode) { () async throws(FileSystemError) in
+            try await inode.fileData.truncate(to: byteCount)
+        }
     }
 
     /// Fills `target` from `byteOffset` on; fewer bytes than asked only at the end of the file.
     package func read(
         _ inode: Inode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool = false
     ) async throws(FileSystemError) -> Int {
-        throw .notSupported
+        try requireRegular(inode)
+        try await inode.metaLock.acquire(.protectedRead)
+        let count: Int
+        do throws(FileSystemError) {
+            count = try await inode.fileData.read(at: byteOffset, into: target)
+        } catch {
+            inode.metaLock.release(.protectedRead)
+            throw error
+        }
+        inode.metaLock.release(.protectedRead)
+        if accessTimeIsDue(inode) { await noteAccess(inode) }
+        return count
     }
 
     /// Answers how much was written and where it begins.
     package func write(
         _ inode: Inode, at byteOffset: UInt64, _ source: IOSlice, _ mode: WriteMode
     ) async throws(FileSystemError) -> (byteCount: Int, byteOffset: UInt64) {
-        throw .notSupported
+        try requireRegular(inode)
+        if mode.isDirect, !mode.appends, !mode.isWriteBack, !mode.dropsPrivilegeBits,
+            try await overwriteDirectly(inode, at: byteOffset, source)
+        {
+            if mode.isSynchronous { try await inode.fileData.synchronize(dataOnly: true) }
+            return (source.count, byteOffset)
+        }
+        let offset = try await lockedForWriting(inode) { () async throws(FileSystemError) -> UInt64 in
+            let data = inode.fileData
+            var offset = byteOffset
+            var part = source
+            if mode.appends { offset = inode.attributes.size }
+            if mode.isWriteBack {
+                let size = inode.attributes.size
+                guard offset < size else { return offset }
+                part = source.part(offset: 0, count: Int(min(UInt64(source.count), size - offset)))
+            }
+            if mode.dropsPrivilegeBits { inode.attributes.dropPrivilegeBits() }
+            try await data.write(part, at: offset)
+            if mode.isDirect { try await data.flush(dataOnly: true) }
+            return offset
+        }
+        if mode.isSynchronous || inode.attributes.attributeFlags.contains(.synchronous) {
+            try await inode.fileData.synchronize(dataOnly: true)
+        }
+        return (source.count, offset)
     }
 
-    /// truncate(2), both ways. Sets the times.
-    package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
-        throw .notSupported
+    private func overwriteDirectly(
+        _ inode: Inode, at byteOffset: UInt64, _ source: IOSlice
+    ) async throws(FileSystemError) -> Bool {
+        await inode.gate.lock(.shared)
+        defer { inode.gate.unlock(.shared) }
+        try requireWritable()
+        return try await inode.readWriteLock.with(.exclusive) { () async throws(FileSystemError) in
+            try await inode.metaLock.with(.exclusive) { () async throws(FileSystemError) in
+                try await inode.fileData.writeDirectly(source, at: byteOffset)
+            }
+        }
     }
 
     /// close(2) of one descriptor: reports errors of earlier writes that nobody was told.
     package func flushFile(_ inode: Inode) async throws(FileSystemError) {
-        throw .notSupported
+        guard let data = inode.data, let failure = data.failure else { return }
+        data.failure = nil
+        throw failure
     }
 
     /// fsync(2), fdatasync(2), for directories too.
     package func syncFile(_ inode: Inode, dataOnly: Bool) async throws(FileSystemError) {
-        throw .notSupported
+        guard let data = inode.data else { return try await commit(inode.block.transaction) }
+        try await data.synchronize(dataOnly: dataOnly)
     }
 
     /// fallocate(2).
@@ -82,7 +155,17 @@ extension MountedVolume {
     package func allocate(
         _ inode: Inode, _ range: Range<UInt64>, _ mode: AllocationMode
     ) async throws(FileSystemError) {
-        throw .notSupported
+        try requireRegular(inode)
+        guard !range.isEmpty else { throw .invalidArgument }
+        guard inode.attributes.attributeFlags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted }
+        try await lockedForWriting(inode) { () async throws(FileSystemError) in
+            switch mode {
+            case .allocate(let keepsSize): try await inode.fileData.allocate(range, keepsSize: keepsSize)
+            case .punchHole: try await inode.fileData.punchHole(range)
+            // As the kernel's OCFS2: there is no such mode.
+            case .zero: throw .notSupported
+            }
+        }
     }
 
     package enum SeekTarget: Equatable, Sendable {
@@ -93,13 +176,62 @@ extension MountedVolume {
     package func seek(
         _ inode: Inode, from byteOffset: UInt64, to target: SeekTarget
     ) async throws(FileSystemError) -> UInt64 {
-        throw .notSupported
+        try requireRegular(inode)
+        return try await inode.metaLock.with(.exclusive) { () async throws(FileSystemError) in
+            try await inode.fileData.seek(from: byteOffset, toData: target == .data)
+        }
     }
 
     /// copy_file_range(2). Answers how many bytes were copied.
     package func copyRange(
         of source: Inode, at sourceOffset: UInt64, to target: Inode, at targetOffset: UInt64, byteCount: UInt64
     ) async throws(FileSystemError) -> UInt64 {
-        throw .notSupported
+        let step = 1 << 20
+        let buffer = writeBack.pool.take(byteCount: step)
+        var done: UInt64 = 0
+        while done < byteCount, done < 64 << 20 {
+            let count = Int(min(UInt64(step), byteCount - done))
+            let slice = IOSlice(buffer: buffer, offset: 0, count: count)
+            let read = try await read(source, at: sourceOffset + done, into: slice)
+            guard read > 0 else { break }
+            do throws(FileSystemError) {
+                _ = try await write(
+                    target, at: targetOffset + done, slice.part(offset: 0, count: read), WriteMode())
+            } catch {
+                guard done > 0 else { throw error }
+                return done
+            }
+            done += UInt64(read)
+            await environment.yield()
+        }
+        return done
+    }
+}
+
+extension MountedVolume {
+    private func requireRegular(_ inode: Inode) throws(FileSystemError) {
+        if inode.isDirectory { throw .isADirectory }
+        guard inode.isRegular else { throw .invalidArgument }
+    }
+
+    /// Runs `body` with the gate, W and M, exclusively. Spec: ocfs2-cluster 7
+    func lockedForWriting<Result>(
+        _ inode: Inode, _ body: () async throws(FileSystemError) -> Result
+    ) async throws(FileSystemError) -> Result {
+        await inode.gate.lock(.exclusive)
+        defer { inode.gate.unlock(.exclusive) }
+        try await inode.readWriteLock.acquire(.exclusive)
+        defer { inode.readWriteLock.release(.exclusive) }
+        try await inode.metaLock.acquire(.exclusive)
+        defer { inode.metaLock.release(.exclusive) }
+        return try await body()
+    }
+}
+
+extension InodeAttributes {
+    /// What a write by somebody without privilege takes away.
+    mutating func dropPrivilegeBits() {
+        mode &= ~FileMode.setUserID
+        if mode & FileMode.groupExecute != 0 { mode &= ~FileMode.setGroupID }
     }
 }

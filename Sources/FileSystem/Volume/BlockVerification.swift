@@ -45,30 +45,12 @@ extension MountedVolume {
             try IndexRoot.validate(bytes, block: number, directory: inode.number, parameters)
         case .indexLeaf:
             try IndexLeaf.validate(bytes, block: number, parameters)
-        case .xattrBlock, .refcountBlock:
-            try validateHeader(bytes, number, kind)
+        case .xattrBlock:
+            try XattrBlock.validate(bytes, block: number, parameters)
+        case .refcountBlock:
+            try RefcountBlock.validate(bytes, block: number, parameters)
         case .plain, .xattrBucket, .quota:
             break
-        }
-    }
-
-    /// Signature, own number and generation of the kinds whose contents their own code checks.
-    private func validateHeader(
-        _ bytes: UnsafeRawBufferPointer, _ number: UInt64, _ kind: BlockKind
-    ) throws(LayoutError) {
-        let (signature, block, generation): (FixedSignature, LE64, LE32) =
-            switch kind {
-            case .xattrBlock: (.xattrBlock, LE64(offset: 0x10), LE32(offset: 0x0c))
-            case .refcountBlock: (.refcountBlock, LE64(offset: 0x10), LE32(offset: 0x0c))
-            default: preconditionFailure("kind \(kind) has no such header")
-            }
-        try signature.require(bytes, at: LE64(offset: 0))
-        guard bytes[block] == number else {
-            throw .badValue(field: "own block", found: bytes[block], expected: "\(number)")
-        }
-        guard bytes[generation] == parameters.generation else {
-            throw .badValue(
-                field: "volume generation", found: UInt64(bytes[generation]), expected: "\(parameters.generation)")
         }
     }
 }

@@ -24,10 +24,16 @@ extension MountedVolume {
             device: device, environment: environment, locks: locks, options: options, cache: cache,
             superblock: superblock, nodeNumber: nodeNumber)
         try await mounting { () async throws(FileSystemError) in try await volume.loadSystemDirectory() }
-        if volume.isReadOnly {
-            try await volume.startReading()
-        } else {
-            try await volume.startWriting()
+        do throws(MountError) {
+            if volume.isReadOnly {
+                try await volume.startReading()
+            } else {
+                try await volume.startWriting()
+            }
+        } catch {
+            // What was begun is left to the next mount, as after a crash.
+            volume.stop("the mount failed: \(error)")
+            throw error
         }
         return volume
     }

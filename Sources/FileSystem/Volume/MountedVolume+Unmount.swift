@@ -8,9 +8,10 @@ extension MountedVolume {
     /// A mount that has stopped leaves its journal for the next one to replay.
     package func unmount() async {
         await tasks.wait()
+        await flushAllData()
         await evictAll()
-        await tasks.wait()
         tasks.isClosing = true
+        await tasks.wait()
         do throws(FileSystemError) {
             try await leave()
         } catch {

@@ -42,6 +42,7 @@ package final class MountedVolume {
     var systemInodes: [SystemFile: Inode] = [:]
     let inodeTable = InodeTable()
     let tasks = BackgroundTasks()
+    let writeBack = WriteBack()
     /// nil: the mount does not write.
     var space: SpaceBook?
     var lastGeneration: UInt32

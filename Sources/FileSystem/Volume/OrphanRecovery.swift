@@ -29,9 +29,9 @@ extension MountedVolume {
         do throws(FileSystemError) {
             let inode = try await inode(entry.number)
             defer { inode.release() }
-            if name == "dio-" + Self.orphanName(of: entry.number) {
+            if name == OrphanName.name(inode: entry.number, isDirectIO: true) {
                 try await endDirectWrite(inode, name, directory)
-            } else if name != Self.orphanName(of: entry.number) {
+            } else if name != OrphanName.name(inode: entry.number) {
                 throw report(
                     Corruption(block: directory.number, inode: directory.number, what: "orphan \(entry.number) is \(name)"))
             } else if inode.attributes.linkCount == 0, inode.referenceCount == 1 {

@@ -94,6 +94,8 @@ package struct VolumeFeatures: Hashable, Sendable {
         !incompatible.isDisjoint(with: [.userspaceStack, .clusterInfo])
     }
     @inlinable package var hasIndexedDirectories: Bool { incompatible.contains(.indexedDirectories) }
+    @inlinable package var hasInlineData: Bool { incompatible.contains(.inlineData) }
+    @inlinable package var hasUnwrittenExtents: Bool { readOnlyCompatible.contains(.unwritten) }
     @inlinable package var isSparse: Bool { incompatible.contains(.sparseAllocation) }
     @inlinable package var isLocal: Bool { incompatible.contains(.localMount) }
 }

@@ -1,4 +1,5 @@
 import EngineKit
+import EngineSimulation
 import LayoutKit
 import OCFS2Layout
 
@@ -9,6 +10,8 @@ import OCFS2Layout
 final class TreeInMemory: ExtentTreeStorage {
     let parameters: VolumeParameters
     let rootBlock: MetadataBlock
+    private let environment: VirtualEnvironment
+    private let cache: BlockCache
     private(set) var blocks: [UInt64: MetadataBlock] = [:]
     private var nextBlock: UInt64 = 100
     private var modified: Set<UInt64> = []
@@ -19,14 +22,11 @@ final class TreeInMemory: ExtentTreeStorage {
 
     init(parameters: VolumeParameters) {
         self.parameters = parameters
-        rootBlock = Self.makeBlock(50, parameters)
-    }
-
-    private static func makeBlock(_ number: UInt64, _ parameters: VolumeParameters) -> MetadataBlock {
-        let buffer = IOBuffer(byteCount: parameters.blockSize)
-        let slice = IOSlice(buffer: buffer, offset: 0, count: parameters.blockSize)
-        for index in 0..<parameters.blockSize { slice.bytes[index] = 0 }
-        return MetadataBlock(number: number, slice: slice)
+        environment = VirtualEnvironment()
+        cache = BlockCache(
+            device: MemoryDevice(byteCount: 1 << 20, environment: environment), blockSize: parameters.blockSize,
+            byteCountMax: 1 << 30)
+        rootBlock = cache.fresh(50)
     }
 
     func read(_ number: UInt64) async throws(FileSystemError) -> MetadataBlock {
@@ -41,7 +41,7 @@ final class TreeInMemory: ExtentTreeStorage {
     func modify(_ block: MetadataBlock) { modified.insert(block.number) }
 
     func claim(depth: Int) async throws(FileSystemError) -> MetadataBlock {
-        let block = Self.makeBlock(nextBlock, parameters)
+        let block = cache.fresh(nextBlock)
         ExtentBlock.initialize(
             block.bytes, block: nextBlock, depth: depth, Suballocation(slot: 0, bit: 1, group: 0), parameters)
         blocks[nextBlock] = block

@@ -1,0 +1,99 @@
+internal import EngineKit
+
+/// The files of a mount that have something to write back: when it is time, and when there is too much.
+final class WriteBack {
+    /// Dirty memory of one file at which its flush is started, and twice of which a writer waits.
+    static let fileByteCountMax = 16 << 20
+    /// The same for all files together.
+    static let byteCountMax = 128 << 20
+
+    let pool = IOBufferPool(bytesKeptMax: 64 << 20)
+    /// 256 KiB of zeroes, to be written only.
+    let zeroes: IOSlice = {
+        let slice = IOSlice(buffer: IOBuffer(byteCount: 256 << 10), offset: 0, count: 256 << 10)
+        slice.clear()
+        return slice
+    }()
+    /// Memory of all dirty chunks.
+    private(set) var byteCount = 0
+    /// Files with something to write, the oldest first.
+    private var files: [Inode] = []
+    private var timerIsSet = false
+
+    init() {}
+
+    func memoryChanged(by difference: Int) {
+        byteCount += difference
+    }
+
+    fileprivate func add(_ inode: Inode) {
+        files.append(inode)
+    }
+
+    fileprivate func takeFiles(dirtySince limit: Instant?) -> [Inode] {
+        var taken: [Inode] = []
+        var kept: [Inode] = []
+        for inode in files {
+            guard let data = inode.data, data.needsFlush, !inode.isGone else {
+                inode.data?.isListed = false
+                continue
+            }
+            if let limit, data.dirtySince > limit { kept.append(inode) } else { taken.append(inode) }
+        }
+        for inode in taken { inode.data?.isListed = false }
+        files = kept
+        return taken
+    }
+
+    fileprivate var isEmpty: Bool { files.isEmpty }
+
+    fileprivate func setTimer() -> Bool {
+        guard !timerIsSet, !files.isEmpty else { return false }
+        timerIsSet = true
+        return true
+    }
+
+    fileprivate func timerEnded() { timerIsSet = false }
+}
+
+extension MountedVolume {
+    /// A file has something to write that it had not before.
+    func fileBecameDirty(_ inode: Inode) {
+        guard let data = inode.data, !data.isListed else { return }
+        data.isListed = true
+        data.dirtySince = environment.now
+        writeBack.add(inode)
+        setWriteBackTimer()
+    }
+
+    private func setWriteBackTimer() {
+        guard !tasks.isClosing, writeBack.setTimer() else { return }
+        let interval = Duration.seconds(max(1, options.commitSeconds))
+        environment.call(at: environment.now + interval) { [weak self] in
+            guard let self else { return }
+            writeBack.timerEnded()
+            guard !tasks.isClosing else { return }
+            tasks.start(environment) { [self] in
+                await writeBackFiles(dirtySince: environment.now)
+                setWriteBackTimer()
+            }
+        }
+    }
+
+    /// Flushes the files that are dirty since `limit` or earlier; nil: all. Errors stay with the files.
+    func writeBackFiles(dirtySince limit: Instant? = nil) async {
+        for inode in writeBack.takeFiles(dirtySince: limit) {
+            guard !inode.isGone else { continue }
+            inode.retain()
+            if inode.attributes.linkCount > 0 || inode.openCount > 0 {
+                await inode.fileData.flushInBackground()
+            }
+            inode.release()
+        }
+    }
+
+    /// Writes all data of files to disk. Not the journal.
+    package func flushAllData() async {
+        await writeBackFiles()
+    }
+}

@@ -1,0 +1,175 @@
+import EngineKit
+import EngineSimulation
+import Journal
+import LayoutKit
+import OCFS2Layout
+import Testing
+
+@testable import FileSystem
+
+@Suite(.enabled(if: Tool.hasVolumeTools, "ocfs2-tools are not installed"))
+struct CorruptionTests {
+    /// Patches a block on the disk.
+    private func patch(
+        _ image: VolumeImage, _ block: UInt64, blockSize: Int = 1024, _ body: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        var bytes = image.device.bytes(at: block * UInt64(blockSize), count: blockSize)
+        bytes.withUnsafeMutableBytes { body($0) }
+        bytes.withUnsafeBytes { image.device.write(at: block * UInt64(blockSize), $0) }
+    }
+
+    @Test("a broken inode is refused, logged with its number, and the volume does what errors= says")
+    func policies() throws {
+        for policy in [MountOptions.ErrorBehaviour.continue, .remountReadOnly, .panic] {
+            let image = try VolumeImage.make()
+            var options = MountOptions()
+            options.errors = policy
+            let volume = try image.mount(options)
+            let number = try image.environment.wait { () async throws(FileSystemError) in
+                let root = try await volume.inode(volume.rootNumber)
+                defer { root.release() }
+                return try await LinearDirectory(root).entries()[0].number
+            }
+            patch(image, number) { $0[Dinode.Field.volumeGeneration] = 1 }
+            do throws(FileSystemError) {
+                try image.environment.wait { () async throws(FileSystemError) in _ = try await volume.inode(number) }
+                Issue.record("the broken inode was loaded")
+            } catch {
+                guard case .corrupt(let corruption) = error else {
+                    Issue.record("\(error)")
+                    continue
+                }
+                #expect(corruption.block == number)
+            }
+            #expect(image.environment.records.contains { $0.text.contains("block \(number)") })
+            var failure: FileSystemError?
+            do throws(FileSystemError) {
+                try image.environment.wait { () async throws(FileSystemError) in
+                    (try await volume.reserve(SpaceNeeds(inodes: 1))).release()
+                }
+            } catch {
+                failure = error
+            }
+            switch policy {
+            case .continue: #expect(failure == nil)
+            case .remountReadOnly: #expect(failure == .readOnly)
+            case .panic:
+                guard case .aborted? = failure else {
+                    Issue.record("\(String(describing: failure))")
+                    continue
+                }
+            }
+            image.unmount(volume)
+        }
+    }
+
+    @Test("an inode that was freed is stale, not corrupt")
+    func freed() throws {
+        let image = try VolumeImage.make()
+        let volume = try image.mount()
+        let number = try image.environment.wait { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let name = try FileName("f".utf8)
+            let inode = try await volume.createFile(name, in: root, newFile)
+            let number = inode.number
+            inode.release()
+            try await volume.unlink(name, in: root)
+            await volume.tasks.wait()
+            return number
+        }
+        #expect(throws: FileSystemError.stale) {
+            try image.environment.wait { () async throws(FileSystemError) in _ = try await volume.inode(number) }
+        }
+        #expect(!volume.isReadOnly)
+        image.unmount(volume)
+        #expect(image.faults() == [])
+    }
+
+    @Test("one flipped bit of a block with a check is corrected, two are found")
+    func checks() throws {
+        let recipe = VolumeImage.Recipe(features: ["metaecc"])
+        let image = try VolumeImage.make(recipe)
+        let root = try image.environment.wait { () async throws in
+            try await VolumeProbe.superblock(of: image.device).parameters.rootBlock
+        }
+        patch(image, root) { $0[U8(offset: 0x300)] ^= 4 }
+        let volume = try image.mount()
+        try image.environment.wait { () async throws(FileSystemError) in
+            (try await volume.inode(root)).release()
+        }
+        #expect(image.environment.records.contains { $0.text.contains("corrected") })
+        image.unmount(volume)
+        let broken = try VolumeImage.make(recipe)
+        patch(broken, root) { $0[U8(offset: 0x300)] ^= 0x14 }
+        let second = try broken.mount()
+        #expect {
+            try broken.environment.wait { () async throws(FileSystemError) in _ = try await second.inode(root) }
+        } throws: { error in
+            guard case FileSystemError.corrupt(let corruption) = error else { return false }
+            return corruption.what.contains("checksum")
+        }
+        broken.unmount(second)
+    }
+
+    @Test("a chain of groups that is a loop ends with an error")
+    func chainLoop() throws {
+        let fixture = try SpaceFixture()
+        try fixture.free(try fixture.takeBlocks(1))
+        fixture.image.unmount(fixture.volume)
+        let image = fixture.image
+        let volume = try image.mount()
+        let group = try image.environment.wait { () async throws(FileSystemError) in
+            let inode = try await volume.systemInode(.extentAlloc, slot: 0)
+            return ChainList.record(inode.block.rawBytes, 0).firstGroup
+        }
+        try #require(group != 0)
+        // All bits are used, but the allocator's dinode says otherwise; the group follows itself.
+        patch(image, group) { bytes in
+            GroupDescriptor.bitmap(bytes).set(0..<Int(bytes[GroupDescriptor.Field.bits]))
+            bytes[GroupDescriptor.Field.freeBits] = 0
+            bytes[GroupDescriptor.Field.nextGroup] = group
+        }
+        #expect {
+            try image.environment.wait { () async throws(FileSystemError) in
+                let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: 1))
+                defer { reservation.release() }
+                try await volume.transaction(credits: 3) { handle async throws(FileSystemError) in
+                    _ = try await reservation.claimMetadataBlock(handle)
+                }
+            }
+        } throws: { error in
+            guard case FileSystemError.corrupt(let corruption) = error else { return false }
+            return corruption.what.contains("loop")
+        }
+        image.unmount(volume)
+    }
+
+    @Test("random bytes in metadata blocks end in errors, never in a trap", arguments: 0..<6)
+    func randomBytes(seed: UInt64) throws {
+        let random = SeededRandom(seed: seed)
+        for _ in 0..<15 {
+            let image = try VolumeImage.make(.init(mebibytes: 64, blockSize: 512))
+            // System inodes, the root directory and what follows them.
+            for _ in 0..<4 {
+                let block = 16 + random.next(below: 24)
+                patch(image, block, blockSize: 512) { bytes in
+                    let offset = Int(random.next(below: 512))
+                    bytes[U8(offset: offset)] = UInt8(truncatingIfNeeded: random.next())
+                }
+            }
+            guard let volume = try? image.mount() else { continue }
+            image.environment.wait {
+                do throws(FileSystemError) {
+                    let root = try await volume.inode(volume.rootNumber)
+                    defer { root.release() }
+                    _ = try await LinearDirectory(root).entries()
+                    try await volume.createFile(try FileName("f".utf8), in: root, newFile).release()
+                    try await volume.unlink(try FileName("f".utf8), in: root)
+                    (try await volume.reserveRun(atMost: 100, near: nil)).cancel()
+                } catch {}
+            }
+            image.unmount(volume)
+        }
+    }
+}
