@@ -80,9 +80,9 @@ var targets: [Target] = [
     library(
         "YokeDaemon",
         [
-            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSEServer", "LayoutKit",
-            "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "Replication", "YokeControl", "CYoke", logging,
-            nioCore, nioPosix,
+            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer",
+            "FileSystem", "LayoutKit", "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "OCFS2Layout",
+            "Replication", "YokeControl", "CYoke", logging, nioCore, nioPosix,
         ]),
     library(
         "YokeCommands",
@@ -140,7 +140,9 @@ let testTargets: [Target] = [
     tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "JournalLayout", "LayoutKit", "EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
-    tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit", "LinuxReactor"]),
+    tests(
+        "FUSEServerTests",
+        ["FUSEServer", "FUSELayout", "FileSystem", "EngineSimulation", "EngineKit", "LayoutKit", "LinuxReactor"]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),

@@ -14,6 +14,17 @@ package struct FUSEOpenRequest: FixedLayout, Equatable, Sendable {
     /// O_RDONLY of Linux.
     package static let accessModeReadOnly: UInt32 = 0
 
+    /// Flags of open(2) on Linux that decide how a file is served.
+    package enum Flag {
+        package static let exclusive: UInt32 = 0o200
+        package static let truncate: UInt32 = 0o1000
+        package static let append: UInt32 = 0o2000
+        package static let direct: UInt32 = 0o40000
+    }
+
+    /// Bit of ``openFlags``: the opener lacks the right to keep set-ID bits.
+    package static let killSetIDs: UInt32 = 1
+
     package var flags: UInt32
     package var openFlags: UInt32
 
@@ -198,7 +209,11 @@ package struct FUSEFallocateRequest: FixedLayout, Equatable, Sendable {
 
         package static let keepSize = Mode(rawValue: 0x01)
         package static let punchHole = Mode(rawValue: 0x02)
+        package static let noHideStale = Mode(rawValue: 0x04)
+        package static let collapseRange = Mode(rawValue: 0x08)
         package static let zeroRange = Mode(rawValue: 0x10)
+        package static let insertRange = Mode(rawValue: 0x20)
+        package static let unshareRange = Mode(rawValue: 0x40)
     }
 
     private enum Field {
@@ -346,6 +361,9 @@ package struct FUSEReleaseRequest: FixedLayout, Equatable, Sendable {
         static let releaseFlags = LE32(offset: 12)
         static let lockOwner = LE64(offset: 16)
     }
+
+    /// Bit of ``releaseFlags``: the owner's flock(2) ends.
+    package static let flockUnlock: UInt32 = 2
 
     package var handle: UInt64
     package var flags: UInt32

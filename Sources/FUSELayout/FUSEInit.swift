@@ -35,6 +35,7 @@ package struct FUSEInitFlags: OptionSet, Sendable {
     package static let createSupplementaryGroup = FUSEInitFlags(rawValue: 1 << 34)
     package static let hasExpireOnly = FUSEInitFlags(rawValue: 1 << 35)
     package static let directIOAllowMmap = FUSEInitFlags(rawValue: 1 << 36)
+    package static let allowIDMap = FUSEInitFlags(rawValue: 1 << 40)
 }
 
 /// The version of the protocol that is spoken here. Spec: fuse 2.
@@ -42,6 +43,8 @@ package enum FUSEVersion {
     package static let major: UInt32 = 7
     /// What the structures of this target follow; a kernel of another minor takes the smaller one.
     package static let minor: UInt32 = 38
+    /// The newest minor number of which a filesystem uses something: COPY_FILE_RANGE_64 and INC_EPOCH.
+    package static let minorOfFileSystem: UInt32 = 45
     /// Replies of older kernels are shorter than ours.
     package static let minorMin: UInt32 = 23
 }

@@ -168,9 +168,13 @@ package struct FUSEStatfsReply: FixedLayout, Equatable, Sendable {
 package struct FUSEDirectoryEntry: Equatable, Sendable {
     package enum EntryType: UInt32, Sendable {
         case unknown = 0
+        case fifo = 1
+        case characterDevice = 2
         case directory = 4
+        case blockDevice = 6
         case regular = 8
         case symlink = 10
+        case socket = 12
     }
 
     private enum Field {
@@ -194,14 +198,27 @@ package struct FUSEDirectoryEntry: Equatable, Sendable {
     }
 
     /// With the padding.
-    package var byteCount: Int { (Field.name + name.count + 7) & ~7 }
+    package var byteCount: Int { Self.byteCount(nameByteCount: name.count) }
+
+    /// Bytes of an entry with a name of `nameByteCount` bytes, with the padding.
+    package static func byteCount(nameByteCount: Int) -> Int { (Field.name + nameByteCount + 7) & ~7 }
 
     package func encode(into out: UnsafeMutableRawBufferPointer) {
-        out.clear(count: byteCount)
+        name.withUnsafeBytes {
+            Self.encode(inode: inode, nextCookie: nextCookie, rawType: type.rawValue, name: $0, into: out)
+        }
+    }
+
+    /// Writes an entry without making one first: a listing has thousands.
+    package static func encode(
+        inode: UInt64, nextCookie: UInt64, rawType: UInt32, name: UnsafeRawBufferPointer,
+        into out: UnsafeMutableRawBufferPointer
+    ) {
+        out.clear(count: byteCount(nameByteCount: name.count))
         out[Field.inode] = inode
         out[Field.cookie] = nextCookie
         out[Field.nameLength] = UInt32(name.count)
-        out[Field.type] = type.rawValue
-        out.part(offset: Field.name, count: name.count).copyBytes(from: name)
+        out[Field.type] = rawType
+        out.part(offset: Field.name, count: name.count).copyMemory(from: name)
     }
 }

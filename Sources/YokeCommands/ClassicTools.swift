@@ -12,6 +12,8 @@ package enum ClassicTools {
         switch invocation.tool {
         case "drbdadm": return await administer(invocation.arguments, call)
         case "drbdmeta": return metadataTool(call).run(invocation.arguments)
+        case "mount.ocfs2": return MountHelper.mount(invocation.arguments, call)
+        case "umount.ocfs2", "umount.fuse.ocfs2": return MountHelper.unmount(invocation.arguments, call)
         case "drbdsetup": return call.run(["drbdsetup"] + invocation.arguments)
         default: return call.run([invocation.tool] + invocation.arguments)
         }

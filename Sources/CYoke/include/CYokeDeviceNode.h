@@ -20,7 +20,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const unsigned long YOKE_FUSE_MOUNT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 static const int YOKE_UNMOUNT_DETACH = MNT_DETACH;
 static const int YOKE_OPEN_EXCLUSIVE = O_RDONLY | O_EXCL | O_CLOEXEC;
 

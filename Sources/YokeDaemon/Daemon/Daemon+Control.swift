@@ -20,6 +20,8 @@ extension Daemon: ControlService {
         case "drbd-overview": return await overview(output)
         case "export": return await export(words, output)
         case "device": return await device(words, output)
+        case "mount": return await mount(words, output)
+        case "umount": return await unmount(words, output)
         case "minor": return minorState(words, output)
         case let name:
             output.standardError("yoked does not know the command '\(name ?? "")': use a command of the same release\n")

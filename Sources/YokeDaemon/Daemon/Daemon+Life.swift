@@ -27,6 +27,8 @@ extension Daemon {
         logger.notice("yoked: stopping")
         starting?.cancel()
         await server.stop()
+        // While their volumes are still there.
+        await stopMounts()
         await stopResources()
         front.stop()
         logger.notice("yoked: stopped")

@@ -6,6 +6,8 @@ package struct FUSEReplyQueue {
         var start: Int
         var count: Int
         var payload: IOSlice?
+        /// Nodes that the kernel learns of by this reply.
+        var nodes: [UInt64]
     }
 
     private var messages: [Message] = []
@@ -30,9 +32,11 @@ package struct FUSEReplyQueue {
         }
     }
 
-    /// The first reply was written, or the kernel did not want it any more.
-    mutating func removeFirst() {
+    /// The first reply was written, or the kernel did not want it any more. Answers the nodes that it told of.
+    @discardableResult
+    mutating func removeFirst() -> [UInt64] {
         precondition(!isEmpty, "no reply waits")
+        let nodes = messages[first].nodes
         messages[first].payload = nil
         first += 1
         if first == messages.count {
@@ -40,13 +44,18 @@ package struct FUSEReplyQueue {
             arena.removeAll(keepingCapacity: true)
             first = 0
         }
+        return nodes
     }
 
     /// Appends a reply whose head of `count` zeroed bytes `write` fills in.
-    mutating func append(count: Int, payload: IOSlice? = nil, _ write: (UnsafeMutableRawBufferPointer) -> Void) {
+    ///
+    /// - Parameter nodes: whose lookup counts this reply raises.
+    mutating func append(
+        count: Int, payload: IOSlice? = nil, nodes: [UInt64] = [], _ write: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
         let start = arena.count
         arena.append(contentsOf: repeatElement(0, count: count))
         arena.withUnsafeMutableBytes { write(UnsafeMutableRawBufferPointer(rebasing: $0[start..<start + count])) }
-        messages.append(Message(start: start, count: count, payload: payload))
+        messages.append(Message(start: start, count: count, payload: payload, nodes: nodes))
     }
 }

@@ -1,0 +1,279 @@
+internal import EngineKit
+internal import FUSEServer
+internal import FileSystem
+internal import Glibc
+internal import LinuxReactor
+internal import Logging
+internal import NIOPosix
+internal import Replication
+internal import YokeControl
+
+// `yoke mount`, `yoke umount`, and mount.ocfs2.
+extension Daemon {
+    /// Exit statuses of mount(8).
+    enum MountStatus {
+        static let success: Int32 = 0
+        static let usage: Int32 = 1
+        static let system: Int32 = 2
+        static let failure: Int32 = 32
+    }
+
+    /// How far the kernel reads ahead. Spec: fuse 19.
+    private static let readAheadKibibytes = 1024
+
+    private func mountUsage(_ output: ControlOutput) -> Int32 {
+        output.standardError("usage: yoke mount [-o OPTIONS] DEVICE DIRECTORY\n")
+        return MountStatus.usage
+    }
+
+    private func unmountUsage(_ output: ControlOutput) -> Int32 {
+        output.standardError("usage: yoke umount [--lazy] DIRECTORY|DEVICE\n")
+        return MountStatus.usage
+    }
+
+    // MARK: mount
+
+    /// `mount [-o OPTIONS] [-s] [-f] SOURCE DIRECTORY`; without arguments the list.
+    func mount(_ words: [String], _ output: ControlOutput) async -> Int32 {
+        if words.isEmpty { return listMounts(output) }
+        var rest = words[...]
+        var names: [String] = []
+        var options: [String] = []
+        var (mayIgnore, isFake) = (false, false)
+        while let word = rest.popFirst() {
+            switch word {
+            case "-o":
+                guard let text = rest.popFirst() else { return mountUsage(output) }
+                options.append(text)
+            case "-s": mayIgnore = true
+            case "-f": isFake = true
+            case _ where word.hasPrefix("-"): return mountUsage(output)
+            default: names.append(word)
+            }
+        }
+        guard names.count == 2 else { return mountUsage(output) }
+        let parsed: MountWords
+        do throws(MountWords.Refusal) {
+            parsed = try MountWords(options.joined(separator: ","), mayIgnore: mayIgnore)
+        } catch {
+            output.standardError("\(names[0]): \(error.text)\n")
+            return MountStatus.usage
+        }
+        for word in parsed.ignored { output.standardError("mount option '\(word)' is not known and ignored\n") }
+        if isFake { return MountStatus.success }
+        return await mount(MountRequest(source: names[0], directory: names[1], words: parsed), output)
+    }
+
+    private func mount(_ request: MountRequest, _ output: ControlOutput) async -> Int32 {
+        let located: (source: String, place: MountPlace)
+        do {
+            located = try await locate(request.source)
+        } catch {
+            output.standardError(error.text + "\n")
+            return MountStatus.failure
+        }
+        guard mounts.reserve(located.source) else {
+            output.standardError("\(located.source) is mounted already, or being mounted\n")
+            return MountStatus.failure
+        }
+        do {
+            let mount = try await begin(request, located.source, located.place)
+            mounts.add(mount)
+            logger.notice("\(mount.source): mounted on \(mount.directory)")
+            Task { await self.watch(mount) }
+            return MountStatus.success
+        } catch {
+            mounts.release(located.source)
+            output.standardError(error.text + "\n")
+            return MountStatus.failure
+        }
+    }
+
+    /// Notices the end, whoever brought it about.
+    private func watch(_ mount: ServedMount) async {
+        await mount.waitForEnd()
+        mounts.remove(mount)
+        logger.notice("\(mount.source): unmounted from \(mount.directory)")
+    }
+
+    private func begin(
+        _ request: MountRequest, _ source: String, _ place: MountPlace
+    ) async throws(MountFailure) -> ServedMount {
+        let served = try await open(request, source, place)
+        if let failure = await served.mountVolume(request.words.volume) {
+            await served.giveUp()
+            throw MountFailure(text: failure.text(source: source))
+        }
+        let directory = request.directory
+        let options = FUSEMountOptions(subtype: "ocfs2", flags: request.words.flags)
+        let mounted: Result<FUSEMount, DeviceNodeError> = await Self.blocking {
+            do throws(DeviceNodeError) {
+                return .success(try FUSEMount.mount(source: source, on: directory, options))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch mounted {
+        case .failure(let error):
+            await served.giveUp()
+            throw MountFailure(text: error.description)
+        case .success(let mount):
+            var serving = FileSystemServerOptions()
+            serving.name = "ocfs2 \(source)"
+            serving.hasAccessLists = request.words.volume.acl
+            serving.isReadOnly = request.words.volume.isReadOnly
+            guard await served.serve(mount, options: serving) else {
+                _ = await Self.blocking { try? mount.detach() }
+                await served.giveUp()
+                throw MountFailure(text: "\(source) cannot be served: see the log of yoked")
+            }
+        }
+        await tune(served)
+        return served
+    }
+
+    /// The disk is opened where that may wait.
+    private func open(
+        _ request: MountRequest, _ source: String, _ place: MountPlace
+    ) async throws(MountFailure) -> ServedMount {
+        let logger = logger
+        let backend = settings.backend
+        let isReadOnly = request.words.volume.isReadOnly
+        let directory = request.directory
+        let opened: Result<ServedMount, SystemError> = await Self.blocking {
+            do throws(SystemError) {
+                let servedPlace: ServedMount.Place
+                switch place {
+                case .path(let path): servedPlace = .disk(try Self.openDisk(path, mayBeReadOnly: isReadOnly))
+                case .replicated(let device): servedPlace = .replicated(device.runner, device.volume)
+                }
+                return .success(
+                    try ServedMount(source: source, directory: directory, place: servedPlace, backend: backend) {
+                        logger.log(level: $0.level.loggerLevel, "\($0.text)")
+                    })
+            } catch {
+                return .failure(error)
+            }
+        }
+        do {
+            return try opened.get()
+        } catch {
+            let advice = error.code == EBUSY ? ": somebody uses it, a mount or a running resource" : ""
+            throw MountFailure(text: "\(error)\(advice)")
+        }
+    }
+
+    private static func openDisk(_ path: String, mayBeReadOnly: Bool) throws(SystemError) -> DiskFile {
+        do throws(SystemError) {
+            return try DiskFile.open(path: path, access: .readWrite)
+        } catch {
+            guard mayBeReadOnly, [EROFS, EACCES, EPERM].contains(error.code) else { throw error }
+            return try DiskFile.open(path: path, access: .readOnly)
+        }
+    }
+
+    private func tune(_ mount: ServedMount) async {
+        let directory = mount.directory
+        let problem: String? = await Self.blocking {
+            do throws(SystemError) {
+                guard let record = try MountRecord.all().last(where: { $0.directory == directory }) else { return nil }
+                try MountTuning.setReadAhead(kibibytes: Self.readAheadKibibytes, minor: record.minor)
+                return nil
+            } catch {
+                return error.description
+            }
+        }
+        if let problem { logger.info("\(mount.source): read-ahead stays at the kernel's 128 KiB: \(problem)") }
+    }
+
+    private func listMounts(_ output: ControlOutput) -> Int32 {
+        for mount in mounts.all { output.standardOutput("\(mount.source) on \(mount.directory) type ocfs2\n") }
+        return MountStatus.success
+    }
+
+    // MARK: umount
+
+    /// `umount [--lazy] DIRECTORY|DEVICE`. Returns when the volume is clean.
+    func unmount(_ words: [String], _ output: ControlOutput) async -> Int32 {
+        let names = words.filter { !$0.hasPrefix("-") }
+        let flags = words.filter { $0.hasPrefix("-") }
+        guard names.count == 1, flags.allSatisfy({ ["--lazy", "-l"].contains($0) }) else {
+            return unmountUsage(output)
+        }
+        guard let mount = await findMount(names[0]) else {
+            output.standardError("\(names[0]) is not mounted by this yoked\n")
+            return MountStatus.failure
+        }
+        if let problem = await detach(mount, isLazy: !flags.isEmpty) {
+            output.standardError(problem + "\n")
+            return MountStatus.failure
+        }
+        if flags.isEmpty { await mount.waitForEnd() }
+        return MountStatus.success
+    }
+
+    private func findMount(_ word: String) async -> ServedMount? {
+        if let mount = mounts.find(word) { return mount }
+        guard let located = try? await locate(word) else { return nil }
+        return mounts.find(located.source)
+    }
+
+    /// Takes the mount point away; nil, or why not.
+    private func detach(_ mount: ServedMount, isLazy: Bool) async -> String? {
+        let directory = mount.directory
+        return await Self.blocking {
+            do throws(DeviceNodeError) {
+                if isLazy { try FUSEMount.detach(directory) } else { try FUSEMount.unmount(directory) }
+                return nil
+            } catch {
+                return error.description
+            }
+        }
+    }
+
+    /// The daemon ends: everything is unmounted; who still uses a mount gets errors, but nothing that was written is
+    /// lost.
+    func stopMounts() async {
+        mounts.close()
+        await withTaskGroup { group in
+            for mount in mounts.all { group.addTask { await self.stop(mount) } }
+        }
+    }
+
+    private func stop(_ mount: ServedMount) async {
+        if let problem = await detach(mount, isLazy: false) {
+            logger.warning("\(mount.source): \(problem); its users are cut off")
+            let directory = mount.directory
+            _ = await Self.blocking { FUSEMount.writeBack(directory) }
+            _ = await detach(mount, isLazy: true)
+            mount.abort()
+        }
+        await mount.waitForEnd()
+    }
+
+    // MARK: Blocking calls
+
+    static func blocking<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
+        do {
+            return try await NIOThreadPool.singleton.runIfActive { work() }
+        } catch {
+            preconditionFailure("the pool of threads for blocking calls is gone: \(error)")
+        }
+    }
+}
+
+/// Why something cannot be mounted, for a person.
+struct MountFailure: Error {
+    var text: String
+}
+
+extension ServedMount.Failure {
+    func text(source: String) -> String {
+        switch self {
+        case .mount(let error): error.text(source: source)
+        case .refused(.isSecondary): "\(source) is Secondary: make it Primary first, yoke drbdadm primary"
+        case .refused(.hasNoSize): "\(source) has neither a disk nor a peer with one"
+        case .refused(.noSuchVolume), .refused(.isEnding), .ended: "\(source) is being taken down"
+        }
+    }
+}

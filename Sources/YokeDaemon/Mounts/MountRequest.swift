@@ -1,0 +1,116 @@
+internal import Configuration
+internal import FileSystem
+internal import LinuxReactor
+
+/// Options of a mount, as given behind `-o`.
+///
+/// The names are those of the kernel's filesystem and of mount(8). What belongs to mount(8) alone (`noauto`, `_netdev`)
+/// is taken and ignored; what is not known is refused by name, since a misspelt option would be believed to hold.
+struct MountWords {
+    /// Why a list of options is refused.
+    struct Refusal: Error, Equatable {
+        var text: String
+    }
+
+    var volume = MountOptions()
+    var flags: FUSEMountOptions.Flags = [.relativeAccessTimes]
+    /// Options that were not known, in the order given; filled only if they may be ignored (`-s`).
+    var ignored: [String] = []
+
+    private static let ignoredNames: Set<String> = [
+        "defaults", "auto", "noauto", "user", "nouser", "users", "group", "owner", "_netdev", "nofail", "rw", "suid",
+        "dev", "exec", "async", "atime", "diratime", "loud", "silent", "intr", "nointr", "inode64", "norelatime",
+        "nostrictatime", "localflocks",
+    ]
+    private static let flagNames: [String: FUSEMountOptions.Flags] = [
+        "nosuid": .noSetUserID, "nodev": .noDevices, "noexec": .noExecute, "sync": .synchronous,
+        "dirsync": .directorySynchronous,
+    ]
+
+    /// - Parameter mayIgnore: options that are not known are noted instead of refused (`mount -s`).
+    init(_ text: String, mayIgnore: Bool = false) throws(Refusal) {
+        for word in text.split(separator: ",") where !word.isEmpty {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let (name, value) = (parts[0], parts.count > 1 ? parts[1] : nil)
+            let isKnown: Bool
+            if let value {
+                isKnown = try take(name, value)
+            } else {
+                isKnown = take(name)
+            }
+            if isKnown || name.hasPrefix("x-") || name.hasPrefix("X-") || name == "comment" { continue }
+            guard mayIgnore else { throw Refusal(text: "unknown mount option '\(word)'") }
+            ignored.append(String(word))
+        }
+    }
+
+    private mutating func take(_ name: String) -> Bool {
+        if Self.ignoredNames.contains(name) { return true }
+        if let flag = Self.flagNames[name] {
+            flags.insert(flag)
+            return true
+        }
+        switch name {
+        case "ro":
+            volume.isReadOnly = true
+            flags.insert(.readOnly)
+        case "noatime":
+            volume.accessTimes = .never
+            flags.remove(.relativeAccessTimes)
+            flags.insert(.noAccessTimes)
+        case "nodiratime":
+            volume.directoriesKeepAccessTimes = true
+            flags.insert(.noDirectoryAccessTimes)
+        case "relatime":
+            volume.accessTimes = .relative
+        case "strictatime":
+            volume.accessTimes = .strict
+            flags.remove(.relativeAccessTimes)
+            flags.insert(.strictAccessTimes)
+        case "acl": volume.acl = true
+        case "noacl": volume.acl = false
+        case "user_xattr": volume.userXattr = true
+        case "nouser_xattr": volume.userXattr = false
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func take(_ name: String, _ value: String) throws(Refusal) -> Bool {
+        switch (name, value) {
+        case ("errors", "remount-ro"): volume.errors = .remountReadOnly
+        case ("errors", "continue"): volume.errors = .continue
+        case ("errors", "panic"): volume.errors = .panic
+        case ("data", "ordered"): volume.isDataOrdered = true
+        case ("data", "writeback"): volume.isDataOrdered = false
+        case ("commit", _): volume.commitSeconds = try Self.number(name, value, 0...3600, zeroMeans: 5)
+        case ("atime_quantum", _): volume.atimeQuantumSeconds = try Self.number(name, value, 0...Int(Int32.max))
+        case ("localalloc", _): volume.localAllocMiB = try Self.number(name, value, 0...4096)
+        case ("slot", _), ("preferred_slot", _): volume.preferredSlot = try Self.number(name, value, 0...254)
+        // What a host alone has no use for, or what is always so here.
+        case ("barrier", "1"), ("coherency", "full"), ("coherency", "buffered"), ("hb", _), ("heartbeat", _),
+            ("resv_level", _), ("dir_resv_level", _), ("cluster_stack", _), ("stack", _):
+            break
+        case ("errors", _), ("data", _), ("barrier", _), ("coherency", _):
+            throw Refusal(text: "mount option '\(name)' cannot be '\(value)'")
+        default: return name == "comment"
+        }
+        return true
+    }
+
+    private static func number(
+        _ name: String, _ value: String, _ range: ClosedRange<Int>, zeroMeans: Int? = nil
+    ) throws(Refusal) -> Int {
+        guard let number = Int(value), range.contains(number) else {
+            throw Refusal(text: "mount option '\(name)' must be \(range.lowerBound) to \(range.upperBound), not '\(value)'")
+        }
+        return number == 0 ? zeroMeans ?? 0 : number
+    }
+}
+
+/// What shall be mounted where.
+struct MountRequest {
+    var source: String
+    var directory: String
+    var words: MountWords
+}

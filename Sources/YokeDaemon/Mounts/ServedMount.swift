@@ -1,0 +1,234 @@
+internal import EngineKit
+internal import FUSELayout
+internal import FUSEServer
+internal import FileSystem
+internal import Glibc
+internal import LinuxReactor
+internal import Replication
+
+/// One mounted filesystem: a volume, its FUSE server and the kernel's side of it, on one reactor.
+///
+/// **Threads.** Everything is confined to the thread of ``reactor``; the control plane uses the `async` functions, which
+/// post there. `@unchecked Sendable` for that reason.
+///
+/// **Life.** ``mountVolume(_:)``, then ``serve(_:options:)`` with a mounted `/dev/fuse`, until the kernel ends the
+/// connection (unmounted by whomever) or ``abort()``; then the server gives everything back, the volume is unmounted, the
+/// device let go, and ``waitForEnd()`` returns. What failed on the way is logged; the end comes in any case.
+final class ServedMount: @unchecked Sendable {
+    /// Where the volume lies.
+    enum Place: Sendable {
+        case disk(DiskFile)
+        case replicated(ResourceRunner, VolumeNumber)
+    }
+
+    enum Failure: Error {
+        case mount(MountError)
+        case refused(OpenRefusal)
+        case ended
+    }
+
+    let source: String
+    let directory: String
+    let reactor: Reactor
+    private let place: Place
+    private let ownsReactor: Bool
+    private let writeLog: @Sendable (LogRecord) -> Void
+
+    // Confined to the reactor's thread.
+    private let buffers: IOBufferPool
+    private var environment: ReactorEnvironment?
+    private var device: (any BlockDevice)?
+    private var volume: MountedVolume?
+    private var server: FileSystemServer<MountedVolume>?
+    private var channel: FUSEChannel?
+    private var servingWaiters: [Promise<Bool>] = []
+    private var endWaiters: [Promise<Bool>] = []
+    private var isWriting = false
+    private var hasEnded = false
+
+    /// - Parameter backend: of the reactor that is made for a volume on a disk of its own.
+    init(
+        source: String, directory: String, place: Place, backend: Reactor.Backend,
+        log: @escaping @Sendable (LogRecord) -> Void
+    ) throws(SystemError) {
+        self.source = source
+        self.directory = directory
+        self.place = place
+        writeLog = log
+        switch place {
+        case .disk:
+            reactor = try Reactor(options: Reactor.Options(backend: backend, name: "yoke fs"))
+            ownsReactor = true
+            buffers = IOBufferPool(bytesKeptMax: 64 << 20)
+            try reactor.start()
+        case .replicated(let runner, _):
+            reactor = runner.reactor
+            ownsReactor = false
+            buffers = runner.buffers
+        }
+    }
+
+    // MARK: From the control plane
+
+    /// Reads the volume and makes it ready. Afterwards ``serve(_:options:)`` or ``giveUp()``.
+    func mountVolume(_ options: MountOptions) async -> Failure? {
+        let outcome = await Promise<Failure?>.wait { promise in
+            reactor.post { [self] in
+                let environment = ReactorEnvironment(reactor: reactor, log: writeLog)
+                self.environment = environment
+                environment.spawn { [self] in promise.fulfil(await mountVolume(options, environment)) }
+            }
+        }
+        return outcome ?? .ended
+    }
+
+    private func mountVolume(_ options: MountOptions, _ environment: ReactorEnvironment) async -> Failure? {
+        let device: any BlockDevice
+        switch place {
+        case .disk(let disk): device = FileDevice(disk: disk, reactor: reactor)
+        case .replicated(let runner, let volume):
+            do throws(OpenRefusal) {
+                device = try ReplicatedDevice(runner: runner, volume: volume)
+            } catch {
+                return .refused(error)
+            }
+        }
+        self.device = device
+        do throws(MountError) {
+            volume = try await MountedVolume.mount(
+                device: device, environment: environment, locks: LocalLocks(), options: options, nodeNumber: 0)
+            return nil
+        } catch {
+            closeDevice()
+            return .mount(error)
+        }
+    }
+
+    /// Serves the requests of `mount` from now on. False when the root directory cannot be read: the reason is logged.
+    func serve(_ mount: FUSEMount, options: FileSystemServerOptions) async -> Bool {
+        let outcome = await Promise<Bool>.wait { promise in
+            reactor.post { [self] in
+                environment?.spawn { [self] in await serve(mount, options, promise) }
+            }
+        }
+        return outcome ?? false
+    }
+
+    private func serve(_ mount: FUSEMount, _ options: FileSystemServerOptions, _ promise: Promise<Bool>) async {
+        guard let volume else { return promise.fulfil(false) }
+        do throws(FileSystemError) {
+            let root = try await volume.rootDirectory()
+            let server = FileSystemServer(
+                operations: volume, root: root, options: options, pool: buffers, host: self)
+            self.server = server
+            servingWaiters.append(promise)
+            let channel = FUSEChannel(descriptor: mount.descriptor, reactor: reactor, handler: self)
+            self.channel = channel
+            do throws(SystemError) {
+                try channel.start()
+            } catch {
+                writeLog(LogRecord(.error, "\(options.name): \(error)"))
+                channel.abort()
+            }
+        } catch {
+            writeLog(LogRecord(.error, "\(options.name): the root directory cannot be read: \(error)"))
+            close(mount.descriptor)
+            promise.fulfil(false)
+        }
+    }
+
+    /// Ends a volume that nobody serves.
+    func giveUp() async {
+        _ = await Promise<Bool>.wait { promise in
+            reactor.post { [self] in
+                endWaiters.append(promise)
+                environment?.spawn { [self] in await end() }
+            }
+        }
+        stopReactor()
+    }
+
+    /// Waits until the mount has ended and the volume is clean.
+    func waitForEnd() async {
+        _ = await Promise<Bool>.wait { promise in
+            reactor.post { [self] in
+                if hasEnded { promise.fulfil(true) } else { endWaiters.append(promise) }
+            }
+        }
+        stopReactor()
+    }
+
+    /// Cuts the kernel off: who still uses the mount gets errors.
+    func abort() {
+        reactor.post { [self] in channel?.abort() }
+    }
+
+    private func stopReactor() {
+        if ownsReactor { reactor.stop() }
+    }
+
+    // MARK: The end, on the reactor's thread
+
+    private func end() async {
+        await server?.shutDown()
+        server = nil
+        await volume?.unmount()
+        volume = nil
+        closeDevice()
+        hasEnded = true
+        for waiter in servingWaiters { waiter.fulfil(false) }
+        servingWaiters = []
+        for waiter in endWaiters { waiter.fulfil(true) }
+        endWaiters = []
+    }
+
+    private func closeDevice() {
+        switch device {
+        case let device as FileDevice: device.close()
+        case let device as ReplicatedDevice: device.close()
+        default: break
+        }
+        device = nil
+    }
+}
+
+extension ServedMount: FUSEChannelHandler {
+    func receiveWindow() -> UnsafeMutableRawBufferPointer {
+        server?.receiveWindow() ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    }
+
+    func received(_ count: Int) { server?.received(count) }
+
+    func channelLost() {
+        server?.connectionLost()
+        environment?.spawn { [self] in await end() }
+    }
+}
+
+extension ServedMount: FileSystemServerHost {
+    func start(_ body: @escaping () async -> Void) { environment?.start(body) }
+
+    func repliesAreWaiting() {
+        guard !isWriting else { return }
+        isWriting = true
+        while let server, let channel, !server.replies.isEmpty {
+            let isTaken = server.replies.withFirst { channel.write($0, $1) }
+            server.replyWritten(isTaken: isTaken)
+        }
+        isWriting = false
+    }
+
+    func mayReadAgain() { channel?.resume() }
+
+    func isServing() {
+        for waiter in servingWaiters { waiter.fulfil(true) }
+        servingWaiters = []
+    }
+
+    func send(_ notification: FUSENotification, _ completion: @escaping (Int32) -> Void) {
+        guard let channel else { return completion(0) }
+        channel.notify(notification.bytes, completion)
+    }
+
+    func log(_ record: LogRecord) { writeLog(record) }
+}
