@@ -62,7 +62,6 @@ var targets: [Target] = [
     library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
-    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "CYoke"]),
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
@@ -124,7 +123,6 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
-    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "LayoutKit"]),
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),

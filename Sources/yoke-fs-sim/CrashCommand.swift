@@ -10,7 +10,7 @@ struct CrashCommand: ParsableCommand {
     @Option(help: "Crash points to check, over as many seeds as it takes.") var points = 5000
     @Option(help: "Operations for each seed.") var steps = 400
     @Option(help: "One of so many points is checked.") var sampleEvery: UInt64 = 1
-    @Option(help: "One of so many disks goes to fsck.ocfs2; 0: none.") var fsckEvery = 20
+    @Option(help: "One of so many disks goes to fsck.ocfs2; 0: none.") var fsckEvery = 50
     @Flag(help: "Print every operation.") var trace = false
     @OptionGroup var volume: VolumeOptions
 

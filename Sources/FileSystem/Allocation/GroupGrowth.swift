@@ -8,6 +8,7 @@ extension MountedVolume {
         await allocator.growLock.lock(.exclusive)
         defer { allocator.growLock.unlock(.exclusive) }
         while allocator.available < count {
+            try allocator.requireCountable()
             let runs = try await runsForGroup(allocator)
             defer { for run in runs { run.cancel() } }
             try await transaction(credits: 3 + runs.count) { handle async throws(FileSystemError) in

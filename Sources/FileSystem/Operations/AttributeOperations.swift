@@ -12,7 +12,8 @@ extension MountedVolume {
 
     private func nodeAttributes(_ inode: Inode) -> NodeAttributes {
         let attributes = inode.attributes
-        var sectorCount = UInt64(attributes.clusters) << UInt64(geometry.clusterSizeBits - 9)
+        let clusters = UInt64(attributes.clusters) + (inode.data?.delayedClusters ?? 0)
+        var sectorCount = clusters << UInt64(geometry.clusterSizeBits - 9)
         if inode.hasInlineData { sectorCount += (attributes.size + 511) / 512 }
         return NodeAttributes(
             number: inode.number, generation: inode.generation, mode: attributes.mode,
