@@ -63,7 +63,7 @@ extension MountedVolume {
         let credits = birth.credits + Directory.insertionCredits
         let child = try await transaction(credits: credits) { handle throws(FileSystemError) in
             let child = try await birth.carryOut(reservation, handle)
-            if content.type == .directory { directory.attributes.linkCount += 1 }
+            if content.type == .directory { directory.gainSubdirectory() }
             try names.carryOut(insertion, number: child.number, type: content.type, handle)
             return child
         }

@@ -20,6 +20,15 @@ extension Inode {
         guard attributes.attributeFlags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted }
     }
 
+    /// A directory's links are 2 and one for each directory in it. A count that was wrong on disk stays within bounds.
+    func gainSubdirectory() {
+        if attributes.linkCount < UInt32.max { attributes.linkCount += 1 }
+    }
+
+    func loseSubdirectory() {
+        if attributes.linkCount > 2 { attributes.linkCount -= 1 }
+    }
+
     /// Owner, mode, times and xattrs may be changed.
     func requireAlterable() throws(FileSystemError) {
         try requireMovable()

@@ -45,6 +45,7 @@ extension XattrSet {
         guard let (holder, index) = try await find(key) else { throw .noAttribute }
         let entry = holder.storage[index]
         let old = entry.isLocal ? nil : try holder.valueTree(of: entry)
+        try holder.requireChangeable()
         holder.remove(at: index)
         try await carryOut(Plan(target: holder, entry: -1, old: old), nil, [], change)
     }
@@ -55,6 +56,7 @@ extension XattrSet {
     private func plan(_ key: XattrKey, valueSize: Int) async throws(FileSystemError) -> Plan? {
         var plan = Plan()
         if let inline = try inlineHolder() {
+            try inline.requireChangeable()
             let known = inline.find(key)
             if let known { plan.old = try take(known, out: inline) }
             if let entry = inline.insert(key, valueSize: valueSize) {
@@ -69,6 +71,7 @@ extension XattrSet {
             }
         }
         guard let outer = try await outerHolder(for: key.hash) else { return plan }
+        try outer.requireChangeable()
         if let known = outer.find(key) { plan.old = try take(known, out: outer) }
         guard let entry = outer.insert(key, valueSize: valueSize) else { return nil }
         plan.target = outer

@@ -49,6 +49,7 @@ extension MountedVolume {
 extension XattrSet {
     /// Removes every attribute of the holder whose value lies outside, with that value.
     fileprivate func freeValues(in holder: XattrHolder) async throws(FileSystemError) {
+        try holder.requireChangeable()
         while let index = (0..<holder.count).first(where: { !holder.storage[$0].isLocal }) {
             let freeing = try await ValueFreeing.prepare(try holder.valueTree(of: holder.storage[index]), inode)
             defer { freeing.release() }
