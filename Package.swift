@@ -136,7 +136,7 @@ let testTargets: [Target] = [
         [
             "FileSystem", "Journal", "JournalLayout", "OCFS2Layout", "VolumeTools", "EngineSimulation", "EngineKit",
             "LayoutKit",
-        ]),
+        ], resources: [.copy("Images")]),
     tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "JournalLayout", "LayoutKit", "EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),

@@ -46,8 +46,7 @@ extension MountedVolume {
         apply(change, to: &attributes)
         if change.mode != nil, try await setModeInACL(of: inode, attributes) { return nodeAttributes(inode) }
         try await self.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
-            // Not the copy: size and clusters may have changed meanwhile.
-            self.apply(change, to: &inode.attributes)
+            inode.attributes.takeChanges(attributes)
             inode.storeAttributes(handle)
         }
         return nodeAttributes(inode)
