@@ -47,18 +47,29 @@ var targets: [Target] = [
     library("NBDLayout", ["LayoutKit"]),
     library("FUSELayout", ["LayoutKit"]),
     library("OCFS2Layout", ["LayoutKit"]),
+    library("JournalLayout", ["LayoutKit"]),
+    library("O2Layout", ["LayoutKit"]),
 
     // Engines
     library("EngineKit"),
     library("Replication", ["EngineKit", "LayoutKit", "DRBDLayout"]),
     library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
-    library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout"]),
+    library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout", "FileSystem"]),
+    library("Journal", ["EngineKit", "LayoutKit", "JournalLayout"]),
+    library("LockManager", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("Heartbeat", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("Arbitration", ["EngineKit"]),
+    library("ClusterNet", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
+
+    // What a mounted volume needs of the cluster
+    library("ClusterVolume", ["EngineKit", "FileSystem", "LockManager", "O2Layout"]),
 
     // Configuration and offline tools
     library("Configuration"),
+    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
-    library("VolumeTools", ["LayoutKit", "OCFS2Layout", "CYoke"]),
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
@@ -79,6 +90,10 @@ var targets: [Target] = [
             "Administration", "Configuration", "MetadataTools", "VolumeTools", "YokeControl", "CYoke", argumentParser,
         ]),
 
+    // A host in memory: executor, clock, disks. For tests and simulators.
+    library("EngineSimulation", ["EngineKit"]),
+    library("LockSimulation", ["EngineSimulation", "EngineKit", "LockManager", "O2Layout"]),
+
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
 ]
@@ -87,6 +102,8 @@ let executables: [Target] = [
     .executableTarget(
         name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-cluster-sim", dependencies: ["LockSimulation", argumentParser], swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
 ]
@@ -97,14 +114,33 @@ let testTargets: [Target] = [
     tests("NBDLayoutTests", ["NBDLayout", "LayoutKit"]),
     tests("FUSELayoutTests", ["FUSELayout", "LayoutKit"]),
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
+    tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
+    tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
+    tests("ArbitrationTests", ["Arbitration", "EngineKit"]),
+    tests(
+        "ClusterVolumeTests",
+        ["ClusterVolume", "FileSystem", "LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit"]),
+    tests("HeartbeatTests", ["Heartbeat", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests("ClusterNetTests", ["ClusterNet", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests(
+        "LockManagerTests",
+        ["LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests("EngineKitTests", ["EngineKit"]),
+    tests("EngineSimulationTests", ["EngineSimulation", "EngineKit"]),
+    tests("JournalTests", ["Journal", "JournalLayout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests(
+        "FileSystemTests",
+        [
+            "FileSystem", "Journal", "JournalLayout", "OCFS2Layout", "VolumeTools", "EngineSimulation", "EngineKit",
+            "LayoutKit",
+        ]),
+    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "JournalLayout", "LayoutKit", "EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
     tests("FUSEServerTests", ["FUSEServer", "FUSELayout", "EngineKit", "LayoutKit", "LinuxReactor"]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
-    tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "LayoutKit"]),
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),
