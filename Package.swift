@@ -78,13 +78,16 @@ var targets: [Target] = [
         ]),
     library(
         "YokeCommands",
-        ["Administration", "Configuration", "MetadataTools", "YokeControl", "CYoke", argumentParser]),
+        [
+            "Administration", "Configuration", "MetadataTools", "VolumeTools", "YokeControl", "CYoke", argumentParser,
+        ]),
 
     // A host in memory: executor, clock, disks. For tests and simulators.
     library("EngineSimulation", ["EngineKit"]),
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
+    library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
 ]
 
 let executables: [Target] = [
@@ -93,6 +96,8 @@ let executables: [Target] = [
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-fs-sim", dependencies: ["FileSystemSimulation", argumentParser], swiftSettings: swiftSettings),
 ]
 
 let testTargets: [Target] = [
@@ -129,6 +134,7 @@ let testTargets: [Target] = [
             "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
             "YokeDaemon", logging,
         ]),
+    tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 

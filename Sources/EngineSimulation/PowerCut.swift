@@ -22,22 +22,19 @@ package final class PowerCut {
         var isDurable: Bool
     }
 
-    private let records: [MemoryDevice.Record]
     private let durable: MemoryDevice
     private var pending: [Write] = []
     /// Records before the cut.
     package private(set) var position = 0
 
     /// - Parameter base: the disk before the first record. It is copied.
-    package init(base: MemoryDevice, records: [MemoryDevice.Record], environment: VirtualEnvironment) {
+    package init(base: MemoryDevice, environment: VirtualEnvironment) {
         durable = base.copy(environment: environment)
-        self.records = records
     }
 
-    /// Moves the cut behind the next record; false at the end.
-    package func advance() -> Bool {
-        guard position < records.count else { return false }
-        switch records[position] {
+    /// Moves the cut behind the next record.
+    package func pass(_ record: MemoryDevice.Record) {
+        switch record {
         case .write(let byteOffset, let bytes, let forceUnitAccess):
             pending.append(Write(byteOffset: byteOffset, bytes: bytes, isDurable: forceUnitAccess))
         case .flush:
@@ -45,7 +42,6 @@ package final class PowerCut {
             pending = []
         }
         position += 1
-        return true
     }
 
     /// Whether a cut here can lose anything.

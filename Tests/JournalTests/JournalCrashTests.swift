@@ -12,9 +12,10 @@ struct JournalCrashTests {
     func everyCut(seed: UInt64) throws {
         let run = CrashRun(seed: seed)
         try run.work(rounds: 25)
-        let cut = PowerCut(base: run.base, records: run.fixture.device.records, environment: run.environment)
+        let cut = PowerCut(base: run.base, environment: run.environment)
         let random = SeededRandom(seed: seed &+ 1000)
-        while cut.advance() {
+        for record in run.fixture.device.records {
+            cut.pass(record)
             let losses: [PowerCut.Loss] = [.everything, .someWrites, .someSectors]
             for loss in [.nothing, losses[cut.position % 3]] where loss == .nothing || cut.canLose {
                 let disk = cut.disk(loss, random: random, environment: run.environment)
@@ -29,17 +30,19 @@ struct JournalCrashTests {
     func cutDuringReplay(seed: UInt64) throws {
         let run = CrashRun(seed: seed)
         try run.work(rounds: 15)
-        let cut = PowerCut(base: run.base, records: run.fixture.device.records, environment: run.environment)
+        let cut = PowerCut(base: run.base, environment: run.environment)
         let random = SeededRandom(seed: seed)
-        while cut.advance() {
+        for record in run.fixture.device.records {
+            cut.pass(record)
             guard cut.position % 41 == 0 else { continue }
             let position = cut.position
             let disk = cut.disk(.someSectors, random: random, environment: run.environment)
             let recovery = JournalFixture(runs: run.fixture.runs, device: disk)
             recovery.device.isRecording = true
             try recovery.replay()
-            let second = PowerCut(base: disk, records: recovery.device.records, environment: run.environment)
-            while second.advance() {
+            let second = PowerCut(base: disk, environment: run.environment)
+            for record in recovery.device.records {
+                second.pass(record)
                 for loss in PowerCut.Loss.allCases {
                     let again = second.disk(loss, random: random, environment: run.environment)
                     try run.check(again, after: position, loss)
@@ -57,9 +60,8 @@ struct JournalCrashTests {
             let run = CrashRun(seed: seed &* 100 &+ life, device: disk, state: state)
             try run.work(rounds: 8)
             let records = run.fixture.device.records
-            let cut = PowerCut(base: run.base, records: records, environment: run.environment)
-            let end = Int(random.next(below: UInt64(records.count + 1)))
-            while cut.position < end, cut.advance() {}
+            let cut = PowerCut(base: run.base, environment: run.environment)
+            for record in records.prefix(Int(random.next(below: UInt64(records.count + 1)))) { cut.pass(record) }
             let left = cut.disk(.someSectors, random: random, environment: run.environment)
             state = try run.check(left, after: cut.position, .someSectors)
             disk = left

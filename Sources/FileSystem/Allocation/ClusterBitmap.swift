@@ -42,7 +42,8 @@ final class ClusterBitmap {
     /// The group's descriptor, and how many of its bits are clusters of the volume.
     func group(_ index: UInt32) async throws(FileSystemError) -> (block: MetadataBlock, bits: Int) {
         let geometry = volume.geometry
-        let block = try await volume.block(geometry.descriptorBlock(ofClusterGroup: index), .groupDescriptor, for: inode)
+        let number = geometry.descriptorBlock(ofClusterGroup: index)
+        let block = try await volume.block(number, .groupDescriptor, for: inode)
         let first = index * geometry.clustersPerGroup
         let clusters = min(geometry.clustersPerGroup, volume.parameters.clusterCount - first)
         let bits = min(Int(block.bytes[GroupDescriptor.Field.bits]), Int(clusters))

@@ -46,8 +46,7 @@ extension MountedVolume {
     /// as long as what is returned, or until that is released. Behind the locks of inodes.
     package func prepareToFree(_ count: Int = 1) async throws(FileSystemError) -> FreeingRoom {
         let log = try usedSpace().truncateLog
-        try await log.makeRoom(count)
-        return FreeingRoom(log, records: count)
+        return FreeingRoom(log, records: try await log.makeRoom(count))
     }
 
     /// Puts a run of clusters, which does not cross a cluster group, into the truncate log.
@@ -58,7 +57,8 @@ extension MountedVolume {
             throw report(
                 Corruption(
                     block: space.bitmap.inode.number,
-                    what: "clusters \(run.cluster) + \(run.count) are freed, the volume has \(parameters.clusterCount)"))
+                    what: "clusters \(run.cluster) + \(run.count) are freed, the volume has \(parameters.clusterCount)")
+            )
         }
         for piece in geometry.piecesInGroups(of: run) where !space.truncateLog.append(piece, handle) {
             try await freeDirectly(piece, handle)

@@ -56,18 +56,17 @@ extension MountedVolume {
         guard bits > 1, Int(block.bytes[GroupDescriptor.Field.freeBits]) >= minimum else { return nil }
         let base = group * geometry.clustersPerGroup
         let clusters = base..<base + UInt32(bits)
-        let goal = near ?? space.lastCluster
+        let wish = near ?? space.lastCluster
+        let goal = clusters.contains(wish) ? wish : nil
         var search = RunSearch(bitmap: GroupDescriptor.bitmap(block.bytes), range: 1..<bits)
         let spoken = space.reserved.overlaps(with: clusters)
-        if !spoken.isEmpty {
-            let overlay = BitOverlay(bitCount: search.bitmap.bitCount)
-            for range in spoken {
-                overlay.bitmap.set(Int(range.lowerBound - base)..<Int(range.upperBound - base))
-            }
-            search.overlay = overlay.bitmap
-            return withExtendedLifetime(overlay) { run(search, base, wanted, minimum, clusters.contains(goal) ? goal : nil) }
+        guard !spoken.isEmpty else { return run(search, base, wanted, minimum, goal) }
+        let overlay = BitOverlay(bitCount: search.bitmap.bitCount)
+        for range in spoken {
+            overlay.bitmap.set(Int(range.lowerBound - base)..<Int(range.upperBound - base))
         }
-        return run(search, base, wanted, minimum, clusters.contains(goal) ? goal : nil)
+        search.overlay = overlay.bitmap
+        return withExtendedLifetime(overlay) { run(search, base, wanted, minimum, goal) }
     }
 
     private func run(

@@ -8,6 +8,7 @@ extension MountedVolume {
         await allocator.growLock.lock(.exclusive)
         defer { allocator.growLock.unlock(.exclusive) }
         while allocator.available < count {
+            try allocator.requireCountable()
             let runs = try await runsForGroup(allocator)
             defer { for run in runs { run.cancel() } }
             try await transaction(credits: 3 + runs.count) { handle async throws(FileSystemError) in
@@ -19,20 +20,22 @@ extension MountedVolume {
     /// Clusters for one group: in one run, else in several where the format allows it.
     private func runsForGroup(_ allocator: Suballocator) async throws(FileSystemError) -> [ReservedRun] {
         let wanted = allocator.clustersPerGroup
-        // Promised, so that no other task is promised the same clusters meanwhile.
-        let promise = try await promise(clusters: wanted)
-        var runs = try await runsForGroup(wanted)
-        if runs == nil, try usedSpace().truncateLog.count > 0 {
-            try await usedSpace().truncateLog.flush()
-            runs = try await runsForGroup(wanted)
+        for attempt in 0..<2 {
+            // Promised first, so that no other task is promised the same clusters meanwhile.
+            let promise = try await promise(clusters: wanted)
+            if let runs = try await runsForGroup(wanted, promise) { return runs }
+            let log = try usedSpace().truncateLog
+            guard attempt == 0, log.count > 0 else { break }
+            try await log.flush()
         }
-        giveBack(promise)
-        guard let runs else { throw .noSpace }
-        return runs
+        throw .noSpace
     }
 
-    private func runsForGroup(_ wanted: Int) async throws(FileSystemError) -> [ReservedRun]? {
-        if let run = try await globalRun(wanted: wanted, minimum: wanted, nil) { return [run] }
+    private func runsForGroup(_ wanted: Int, _ promise: SpacePromise) async throws(FileSystemError) -> [ReservedRun]? {
+        if let run = try await globalRun(wanted: wanted, minimum: wanted, nil) {
+            giveBack(promise)
+            return [run]
+        }
         guard features.incompatible.contains(.discontiguousGroups) else { return nil }
         var runs: [ReservedRun] = []
         do throws(FileSystemError) {
@@ -41,6 +44,7 @@ extension MountedVolume {
             while missing > 0, size > 0, runs.count < geometry.groupExtentCapacity {
                 let length = min(size, missing)
                 if let run = try await globalRun(wanted: length, minimum: length, nil) {
+                    giveBack(promise, clusters: length)
                     runs.append(run)
                     missing -= length
                 } else {

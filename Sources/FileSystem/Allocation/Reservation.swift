@@ -30,7 +30,8 @@ package final class Reservation {
     /// Takes the block of a new inode, if possible in the group of its directory. More than was reserved traps.
     ///
     /// ``Credits/suballocation`` credits.
-    package func claimInode(near parent: Inode?, _ handle: JournalHandle) async throws(FileSystemError) -> ClaimedBlock {
+    package func claimInode(near parent: Inode?, _ handle: JournalHandle) async throws(FileSystemError) -> ClaimedBlock
+    {
         guard let source = inodes, source.left > 0 else {
             preconditionFailure("an inode is claimed that was not reserved")
         }

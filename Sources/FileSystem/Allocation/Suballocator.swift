@@ -24,10 +24,15 @@ final class Suballocator {
         self.slot = slot
         hold = AllocatorHold(inode.metaLock)
         let bits = Int(inode.block.bytes[ChainList.Field.bitsPerCluster])
-        guard bits == volume.geometry.blocksPerCluster else {
-            throw volume.report(
-                Corruption(block: inode.number, inode: inode.number, what: "cl_bpc is \(bits)"))
+        guard bits == volume.geometry.blocksPerCluster, bits * clustersPerGroup <= bitmapSize * 8 else {
+            throw wrong(inode.number, "cl_bpc is \(bits), cl_cpg \(clustersPerGroup)")
         }
+    }
+
+    /// `bg_size` of a new group. Spec: ocfs2-disk 9.2.
+    private var bitmapSize: Int {
+        volume.features.incompatible.contains(.discontiguousGroups)
+            ? GroupDescriptor.suballocatorBitmapSize : volume.geometry.clusterGroupBitmapSize
     }
 
     private var bytes: UnsafeMutableRawBufferPointer { inode.block.bytes }
@@ -98,6 +103,9 @@ final class Suballocator {
         guard let number = GroupDescriptor.block(ofBit: bit, group.rawBytes, volume.parameters), number > 2,
             number < volume.parameters.blockCount
         else { throw wrong(group.number, "bit \(bit) is no block of the volume") }
+        guard volume.inodeTable[number] == nil else {
+            throw wrong(group.number, "bit \(bit) is free, but block \(number) is an inode in use")
+        }
         handle.modify(group)
         handle.modify(inode.block)
         GroupDescriptor.take(group.bytes, bit..<bit + 1)
@@ -152,6 +160,17 @@ final class Suballocator {
 
     // MARK: Growing
 
+    /// Throws when the totals on disk are such that no group can be added to them.
+    func requireCountable() throws(FileSystemError) {
+        let bits = UInt64(clustersPerGroup * volume.geometry.blocksPerCluster)
+        let chain = ChainList.record(inode.block.rawBytes, emptiestChain())
+        let most = max(UInt64(chain.free), UInt64(chain.total), UInt64(bytes[Dinode.Field.bitsTotal]))
+        let clusters = UInt64(bytes[Dinode.Field.clusters]) + UInt64(clustersPerGroup)
+        guard most + bits <= UInt64(UInt32.max), clusters <= UInt64(volume.parameters.clusterCount),
+            bytes[Dinode.Field.bitsUsed] <= bytes[Dinode.Field.bitsTotal]
+        else { throw wrong(inode.number, "the totals of the allocator leave no room for a group") }
+    }
+
     /// Makes a group of clusters that were reserved for it, in one run or several (in order; the first begins with the
     /// descriptor), and puts it at the head of the emptiest chain. Spec: ocfs2-disk 9.4, 9.6.
     func addGroup(_ runs: [ReservedRun], _ handle: JournalHandle) async throws(FileSystemError) {
@@ -165,14 +184,11 @@ final class Suballocator {
         var record = ChainList.record(inode.block.rawBytes, chain)
         let block = volume.freshBlock(number, .groupDescriptor)
         handle.modify(block)
-        let mayBeDiscontiguous = volume.features.incompatible.contains(.discontiguousGroups)
         GroupDescriptor.initialize(
             block.bytes,
             GroupDescriptor.Origin(
                 block: number, parent: inode.number, chain: UInt16(chain), bits: bits,
-                bitmapSize: mayBeDiscontiguous
-                    ? GroupDescriptor.suballocatorBitmapSize : geometry.clusterGroupBitmapSize,
-                nextGroup: record.firstGroup), volume.parameters)
+                bitmapSize: bitmapSize, nextGroup: record.firstGroup), volume.parameters)
         if taken.count > 1 { setRuns(taken, of: block) }
         handle.modify(inode.block)
         record.free += UInt32(bits - 1)

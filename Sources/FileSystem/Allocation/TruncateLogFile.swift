@@ -49,9 +49,9 @@ final class TruncateLogFile {
 
     // MARK: Appending
 
-    /// Makes room for records, by a flush if need be.
-    func makeRoom(_ records: Int) async throws(FileSystemError) {
-        precondition(records <= capacity, "\(records) records do not fit a truncate log of \(capacity)")
+    /// Makes room for records, by a flush if need be. Returns how many: not more than the log has.
+    func makeRoom(_ wanted: Int) async throws(FileSystemError) -> Int {
+        let records = min(wanted, capacity)
         while count + promised + records > capacity {
             if count > 0 {
                 try await flush()
@@ -61,6 +61,7 @@ final class TruncateLogFile {
             }
         }
         promised += records
+        return records
     }
 
     func giveRoomBack(_ records: Int) {

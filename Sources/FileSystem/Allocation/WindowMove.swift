@@ -15,7 +15,9 @@ extension MountedVolume {
         await space.moveLock.lock(.exclusive)
         defer { space.moveLock.unlock(.exclusive) }
         let window = space.window
-        guard window.available < wanted, window.reservedCount == 0, environment.now >= space.noWindowUntil else { return }
+        guard window.available < wanted, window.reservedCount == 0, environment.now >= space.noWindowUntil else {
+            return
+        }
         window.isMoving = true
         defer { window.isMoving = false }
         try await space.bitmap.hold.acquire()
@@ -24,7 +26,7 @@ extension MountedVolume {
         defer { if let run { space.reserved.remove(run.range) } }
         if run == nil {
             space.noWindowUntil = environment.now + Self.noWindowPause
-            environment.log(.info, "no run of clusters is long enough for a window: clusters come from the global bitmap")
+            environment.log(.info, "no run of clusters is long enough for a window: they come from the bitmap")
         }
         let unused = LocalAllocWindow.unusedRuns(of: window.inode)
         // Nothing waits inside: for a moment the same clusters are counted twice, or not at all.

@@ -99,7 +99,7 @@ extension Directory {
                 handle.modify(index.root)
             }
             handle.modify(block)
-            self.inode.attributes.size += UInt64(self.volume.blockSize)
+            self.inode.attributes.size = geometry.byteOffset(ofBlock: next + 1)
             self.inode.storeAttributes(handle)
         }
     }

@@ -32,7 +32,9 @@ struct Directory {
     var isIndexed: Bool { inode.isIndexed }
 
     /// Blocks in use; what is allocated behind them holds nothing.
-    var blockCount: UInt64 { inode.attributes.size >> UInt64(volume.geometry.blockSizeBits) }
+    ///
+    /// Rounded up: without inline data mkfs.ocfs2 gives `lost+found` the size of its block less the trailer.
+    var blockCount: UInt64 { volume.geometry.blocks(coveringBytes: inode.attributes.size) }
 
     /// Whether data blocks end in a trailer. Spec: ocfs2-disk 8.3.
     var hasTrailers: Bool { volume.parameters.directoryHasTrailer(isIndexed: isIndexed) }

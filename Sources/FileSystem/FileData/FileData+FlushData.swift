@@ -91,10 +91,25 @@ extension FileData {
         plan.items.sort { $0.clusters.lowerBound < $1.clusters.lowerBound }
         var rest = plan.items[...]
         repeat {
-            let batch = rest.prefix(32)
+            let batch = rest.prefix(try await changesPerTransaction(rest.first?.clusters.lowerBound ?? 0))
             rest = rest.dropFirst(batch.count)
             try await makeReachable(Array(batch), plan, isLast: rest.isEmpty)
         } while !rest.isEmpty
+    }
+
+    /// How many changes of the mapping fit half of what the journal takes at once; 1 to 32.
+    private func changesPerTransaction(_ cpos: UInt64) async throws(FileSystemError) -> Int {
+        var count = 32
+        let most = (volume.journal?.creditsMax ?? 0) / 2
+        while count > 1, try await credits(count, cpos) > most { count /= 2 }
+        return count
+    }
+
+    /// Blocks that `count` changes of the mapping from `cpos` on may touch.
+    private func credits(_ count: Int, _ cpos: UInt64) async throws(FileSystemError) -> Int {
+        let own = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * metadataNeeded(count)
+        guard count > 0, !inode.hasInlineData else { return own + 4 }
+        return try await own + tree.changeCredits(at: UInt32(clamping: cpos))
     }
 
     private func makeReachable(
@@ -105,12 +120,7 @@ extension FileData {
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
-        var credits = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * items.count + 3 * blocks
-        if let first = items.first, !inode.hasInlineData {
-            credits += try await tree.changeCredits(at: UInt32(first.clusters.lowerBound))
-        } else {
-            credits += 4 * (items.count + 1)
-        }
+        let credits = try await credits(items.count, items.first?.clusters.lowerBound ?? 0)
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             if isLeavingInline { beginExtents(handle) }
             for item in items {

@@ -105,7 +105,7 @@ extension FileData {
 // Taking clusters away.
 extension FileData {
     /// Changes of the mapping in one transaction.
-    private static let changesPerTransaction = 16
+    private static let removalsPerTransaction = 16
 
     /// Unmaps and frees all clusters of the range, from its end to its start. The caller holds ``changeLock``.
     func removeMapping(_ clusters: Range<UInt64>) async throws(FileSystemError) {
@@ -133,7 +133,7 @@ extension FileData {
     }
 
     private func removeSome(of clusters: Range<UInt64>, first: Extent) async throws(FileSystemError) {
-        let count = Self.changesPerTransaction
+        let count = Self.removalsPerTransaction
         let room = try await volume.prepareToFree(count)
         defer { room.release() }
         // One more record at most: when all of the range lies in the middle of one extent.

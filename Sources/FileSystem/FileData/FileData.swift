@@ -77,6 +77,8 @@ extension FileData {
     var needsFlush: Bool {
         !dirty.isEmpty || isLeavingInline || attributesAreNewer || storedSize != size
     }
+    /// Clusters that the file will get with the next flush.
+    var delayedClusters: UInt64 { promisedClusters.count + writingClusters.count }
     /// What a write to the disk must be a multiple of, so that the last block of a file ends in zeroes.
     var unit: Int { max(volume.blockSize, volume.device.sectorByteCount) }
 

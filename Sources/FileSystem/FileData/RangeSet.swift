@@ -1,6 +1,8 @@
 /// Numbers below 2^64, kept as sorted ranges that neither overlap nor touch. For bytes and clusters of files.
 struct RangeSet: Equatable {
     private(set) var ranges: [Range<UInt64>] = []
+    /// Numbers in the set.
+    private(set) var count: UInt64 = 0
 
     init() {}
 
@@ -9,8 +11,6 @@ struct RangeSet: Equatable {
     }
 
     var isEmpty: Bool { ranges.isEmpty }
-    /// Numbers in the set.
-    var count: UInt64 { ranges.reduce(0) { $0 + UInt64($1.count) } }
 
     /// Index of the first range that ends behind `number`.
     private func index(endingBehind number: UInt64) -> Int {
@@ -51,8 +51,10 @@ struct RangeSet: Equatable {
         while last < ranges.count, ranges[last].lowerBound <= upper {
             lower = min(lower, ranges[last].lowerBound)
             upper = max(upper, ranges[last].upperBound)
+            count -= ranges[last].upperBound - ranges[last].lowerBound
             last += 1
         }
+        count += upper - lower
         if last == first + 1 {
             ranges[first] = lower..<upper
         } else {
@@ -73,6 +75,8 @@ struct RangeSet: Equatable {
             let old = ranges[last]
             if old.lowerBound < range.lowerBound { rest.append(old.lowerBound..<range.lowerBound) }
             if old.upperBound > range.upperBound { rest.append(range.upperBound..<old.upperBound) }
+            let removed = old.clamped(to: range)
+            count -= removed.upperBound - removed.lowerBound
             last += 1
         }
         ranges.replaceSubrange(first..<last, with: rest)

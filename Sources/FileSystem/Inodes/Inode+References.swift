@@ -34,12 +34,19 @@ extension MountedVolume {
     }
 
     /// Takes an unused inode out of memory. The caller's reference ends.
-    private func evict(_ inode: Inode) async {
-        if let data = inode.data {
+    ///
+    /// - Parameter isLast: the mount ends: what cannot be written is lost.
+    private func evict(_ inode: Inode, isLast: Bool = false) async {
+        // Whoever uses it meanwhile may make it dirty again, and then has a reference.
+        for _ in 0..<8 {
+            guard let data = inode.data, data.needsFlush, inode.referenceCount == 1 else { break }
             do throws(FileSystemError) {
                 try await data.flush()
             } catch {
                 environment.log(.error, "inode \(inode.number): its data could not be written: \(error)")
+                if isLast { break }
+                if inodeTable.release(inode) { inodeTable.keep(inode) }
+                return
             }
         }
         guard inodeTable.release(inode) else { return }
@@ -58,8 +65,8 @@ extension MountedVolume {
         await inode.readWriteLock.drop()
     }
 
-    /// Takes every inode out of memory that nobody uses.
+    /// Takes every inode out of memory that nobody uses. The mount ends.
     func evictAll() async {
-        while let oldest = inodeTable.takeOldest(above: 0) { await evict(oldest) }
+        while let oldest = inodeTable.takeOldest(above: 0) { await evict(oldest, isLast: true) }
     }
 }

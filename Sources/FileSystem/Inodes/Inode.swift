@@ -96,9 +96,13 @@ extension Inode: ClusterLockOwner {
         // A host alone is the only one that changes the volume.
         guard !volume.locks.isLocal, lock === metaLock else { return }
         try await volume.reload(self)
+        data?.forget()
     }
 
-    package func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {}
+    package func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {
+        guard lock === metaLock, let data else { return }
+        await data.flushInBackground()
+    }
 
     package func value(of lock: any ClusterLock) -> LockValueBlock? { nil }
 }

@@ -57,6 +57,16 @@ final class InodeTable {
         inode.lastUse = lastUse
         unused.append((inode.number, lastUse))
         unusedCount += 1
+        // Uses that ended long ago and began again: most of the list, when few inodes are used often.
+        if unused.count - firstUnused > 2 * unusedCount + Self.unusedMax {
+            unused = unused[firstUnused...].filter { isUnused($0.number, since: $0.use) }
+            firstUnused = 0
+        }
+    }
+
+    private func isUnused(_ number: UInt64, since use: UInt64) -> Bool {
+        guard let inode = inodes[number] else { return false }
+        return inode.lastUse == use && inode.referenceCount == 0
     }
 
     /// Does nothing the second time.
@@ -76,13 +86,16 @@ final class InodeTable {
                 unused.removeFirst(firstUnused)
                 firstUnused = 0
             }
-            if let inode = inodes[number], inode.lastUse == use, inode.referenceCount == 0 {
+            if let inode = inodes[number], isUnused(number, since: use) {
                 retain(inode)
                 return inode
             }
         }
         return nil
     }
+
+    /// Entries of the list of unused inodes, stale ones included.
+    var listLength: Int { unused.count - firstUnused }
 
     /// All inodes in memory, in the order of their numbers.
     var all: [Inode] { inodes.values.sorted { $0.number < $1.number } }

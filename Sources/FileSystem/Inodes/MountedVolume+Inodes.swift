@@ -6,8 +6,17 @@ package import OCFS2Layout
 extension MountedVolume {
     /// The inode, loaded and with one more reference: balance with ``Inode/release()``.
     ///
-    /// Throws `stale` when the block is no inode in use.
+    /// Throws `stale` when the block is no inode in use, and `corrupt` for files of the system directory, which no name of
+    /// a user leads to.
     package func inode(_ number: UInt64) async throws(FileSystemError) -> Inode {
+        let inode = try await anyInode(number)
+        guard inode.isSystem, number != rootNumber else { return inode }
+        inode.release()
+        throw report(Corruption(block: number, inode: number, what: "a system file is named like a user's"))
+    }
+
+    /// As ``inode(_:)``, system files included.
+    func anyInode(_ number: UInt64) async throws(FileSystemError) -> Inode {
         while true {
             if let inode = inodeTable[number] {
                 if inode.isGone { throw .stale }
@@ -20,6 +29,12 @@ extension MountedVolume {
         inodeTable.beginLoading(number)
         do throws(FileSystemError) {
             let inode = try await load(number)
+            guard inodeTable[number] == nil else {
+                // The block became a new inode meanwhile: who asked for it means an older one.
+                inode.unpin()
+                if !inode.isSystem { inode.openLock.release(.protectedRead) }
+                throw FileSystemError.stale
+            }
             inodeTable.endLoading(number, inode)
             return inode
         } catch {

@@ -12,7 +12,8 @@ extension MountedVolume {
 
     private func nodeAttributes(_ inode: Inode) -> NodeAttributes {
         let attributes = inode.attributes
-        var sectorCount = UInt64(attributes.clusters) << UInt64(geometry.clusterSizeBits - 9)
+        let clusters = UInt64(attributes.clusters) + (inode.data?.delayedClusters ?? 0)
+        var sectorCount = clusters << UInt64(geometry.clusterSizeBits - 9)
         if inode.hasInlineData { sectorCount += (attributes.size + 511) / 512 }
         return NodeAttributes(
             number: inode.number, generation: inode.generation, mode: attributes.mode,
@@ -40,14 +41,34 @@ extension MountedVolume {
         defer { inode.unlock(.exclusive) }
         guard change.changesAttributes else { return nodeAttributes(inode) }
         if change.isByOwner { try inode.requireAlterable() }
+        if change.dropsPrivileges { try await removeCapabilities(of: inode) }
         var attributes = inode.attributes
         apply(change, to: &attributes)
-        guard attributes != inode.attributes else { return nodeAttributes(inode) }
+        if change.mode != nil, try await setModeInACL(of: inode, attributes) { return nodeAttributes(inode) }
         try await self.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
-            inode.attributes = attributes
+            inode.attributes.takeChanges(attributes)
             inode.storeAttributes(handle)
         }
         return nodeAttributes(inode)
+    }
+
+    /// File capabilities go with the set-user-ID bit: after a write, truncation or change of owner. The caller holds the
+    /// inode's lock exclusively.
+    func removeCapabilities(of inode: Inode) async throws(FileSystemError) {
+        guard inode.isRegular, inode.attributes.dynamicFeatures.contains(.hasXattr) else { return }
+        let set = XattrSet(inode), key = XattrKey(.security, Array("capability".utf8), self)
+        if try await set.find(key) != nil { try await set.remove(key) }
+    }
+
+    /// chmod of a file with an access ACL: both change together. False: there is none.
+    private func setModeInACL(
+        of inode: Inode, _ attributes: InodeAttributes
+    ) async throws(FileSystemError) -> Bool {
+        let set = XattrSet(inode)
+        guard options.acl, var list = try await set.accessControlList(set.accessKey) else { return false }
+        list.adopt(mode: attributes.mode)
+        try await set.set(set.accessKey, to: list.stored, .replace) { $0.takeChanges(attributes) }
+        return true
     }
 
     private func apply(_ change: AttributeChange, to attributes: inout InodeAttributes) {
@@ -64,7 +85,7 @@ extension MountedVolume {
             attributes.mode = attributes.mode & FileMode.typeMask | mode & FileMode.permissionMask
         }
         let isDirectory = FileType(mode: attributes.mode) == .directory
-        if !isDirectory, change.dropsPrivilegeBits || (change.mode == nil && (change.uid ?? change.gid) != nil) {
+        if !isDirectory, change.dropsPrivileges {
             attributes.mode = FileMode.withoutPrivileges(attributes.mode)
         }
         if let accessTime = change.accessTime { attributes.accessTime = time(accessTime) }
@@ -103,11 +124,28 @@ extension MountedVolume {
     }
 }
 
+extension InodeAttributes {
+    /// Takes over what ``AttributeChange`` can change; the rest may have changed meanwhile.
+    fileprivate mutating func takeChanges(_ other: InodeAttributes) {
+        mode = other.mode
+        uid = other.uid
+        gid = other.gid
+        accessTime = other.accessTime
+        modificationTime = other.modificationTime
+        changeTime = other.changeTime
+    }
+}
+
 extension AttributeChange {
     /// Anything but the size.
     fileprivate var changesAttributes: Bool {
         mode != nil || uid != nil || gid != nil || accessTime != nil || modificationTime != nil || changeTime != nil
             || dropsPrivilegeBits
+    }
+
+    /// Another owner, or a truncation by somebody without the right to keep them.
+    fileprivate var dropsPrivileges: Bool {
+        dropsPrivilegeBits || (mode == nil && (uid ?? gid) != nil)
     }
 
     /// What immutable and append-only files refuse: all but times that are set to now.

@@ -48,7 +48,10 @@ extension MountedVolume {
         case .xattrBlock:
             try XattrBlock.validate(bytes, block: number, parameters)
         case .refcountBlock:
-            try RefcountBlock.validate(bytes, block: number, parameters)
+            // Whose leaf it is, the refcount tree checks.
+            let isLeaf = RefcountBlock.kind(bytes) == .leaf
+            try RefcountBlock.validate(
+                bytes, block: number, root: isLeaf ? bytes[RefcountBlock.Field.parent] : nil, parameters)
         case .plain, .xattrBucket, .quota:
             break
         }

@@ -45,6 +45,8 @@ extension MountedVolume {
 
     /// Spec: ocfs2-cluster 17. The dirty flags stay, so that the next writer does what else there is to recover.
     private func startReading() async throws(MountError) {
+        // The journals of other hosts may be in use.
+        guard isAlone else { return }
         for slot in 0..<Int(parameters.slotCount) {
             let journal = try await Self.mounting { () async throws(FileSystemError) in
                 try await SlotJournal(self, slot: slot)
@@ -61,7 +63,8 @@ extension MountedVolume {
     private func startWriting() async throws(MountError) {
         try await Self.mounting { () async throws(FileSystemError) in try await superblockLock.acquire(.exclusive) }
         defer { superblockLock.release(.exclusive) }
-        var slotMap = try await Self.mounting { () async throws(FileSystemError) in try await SlotMapFile(reading: self) }
+        var slotMap = try await Self.mounting { () async throws(FileSystemError) in try await SlotMapFile(reading: self)
+        }
         slot = try chooseSlot(slotMap.map)
         try await Self.mounting { () async throws(FileSystemError) in
             try await slotMap.occupy(slot: slot, node: nodeNumber)

@@ -43,6 +43,8 @@ package final class MountedVolume {
     let inodeTable = InodeTable()
     let tasks = BackgroundTasks()
     let writeBack = WriteBack()
+    /// Those that were used, by the block of the root.
+    var refcountTrees: [UInt64: RefcountTree] = [:]
     /// nil: the mount does not write.
     var space: SpaceBook?
     var lastGeneration: UInt32

@@ -33,7 +33,9 @@ extension MountedVolume {
                 try await endDirectWrite(inode, name, directory)
             } else if name != OrphanName.name(inode: entry.number) {
                 throw report(
-                    Corruption(block: directory.number, inode: directory.number, what: "orphan \(entry.number) is \(name)"))
+                    Corruption(
+                        block: directory.number, inode: directory.number,
+                        what: "the entry of orphan \(entry.number) is \(name)"))
             } else if inode.attributes.linkCount == 0, inode.referenceCount == 1 {
                 await wipe(inode)
             }

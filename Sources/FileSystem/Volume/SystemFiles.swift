@@ -19,7 +19,7 @@ package struct SystemFile: Hashable, Sendable {
 extension MountedVolume {
     /// Reads the system directory and notes where every file is that this code uses.
     func loadSystemDirectory() async throws(FileSystemError) {
-        let directory = try await inode(parameters.systemDirectoryBlock)
+        let directory = try await anyInode(parameters.systemDirectoryBlock)
         defer { directory.release() }
         var numbers: [String: UInt64] = [:]
         for entry in try await LinearDirectory(directory).entries() {
@@ -41,7 +41,7 @@ extension MountedVolume {
             throw report(
                 Corruption(block: parameters.systemDirectoryBlock, what: "the system directory has no \(file.name)"))
         }
-        let inode = try await inode(number)
+        let inode = try await anyInode(number)
         if let first = systemInodes[file] {
             inode.release()
             return first

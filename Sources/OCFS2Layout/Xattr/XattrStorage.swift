@@ -159,8 +159,8 @@ package struct XattrStorage {
 
 // Checks.
 extension XattrStorage {
-    /// Checks that all entries, names, values and value roots lie inside of the storage and behind the entries, and that
-    /// exactly the values of at most ``XattrEntry/localValueMax`` bytes lie here.
+    /// Checks that all entries, names, values and value roots lie inside of the storage and behind the entries, and
+    /// that exactly the values of at most ``XattrEntry/localValueMax`` bytes lie here.
     package func validate() throws(LayoutError) {
         let capacity = (bytes.count - Self.headerByteCount) / XattrEntry.byteCount
         try requireAtMost("xh_count", UInt64(count), UInt64(capacity))

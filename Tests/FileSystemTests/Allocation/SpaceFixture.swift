@@ -42,7 +42,8 @@ struct SpaceFixture {
             while missing > 0 {
                 let reserved = try await volume.reserveRun(atMost: min(atMost, missing), near: nil)
                 let run = reserved.run
-                try await volume.transaction(credits: Credits.clusterAllocation) { handle async throws(FileSystemError) in
+                let credits = Credits.clusterAllocation
+                try await volume.transaction(credits: credits) { handle async throws(FileSystemError) in
                     try await volume.commitRun(reserved, count: Int(run.count), handle)
                 }
                 runs.append(run)

@@ -13,7 +13,8 @@ struct SuballocatorTests {
         "blocks of old and new groups are taken and freed",
         arguments: [
             VolumeImage.Recipe(blockSize: 512), .init(blockSize: 4096, features: ["metaecc"]),
-            .init(blockSize: 1024, features: ["nodiscontig-bg"]), .init(blockSize: 512, clusterSize: 1 << 20, journalMebibytes: 16),
+            .init(blockSize: 1024, features: ["nodiscontig-bg"]),
+            .init(blockSize: 512, clusterSize: 1 << 20, journalMebibytes: 16),
         ])
     func groups(recipe: VolumeImage.Recipe) throws {
         let fixture = try SpaceFixture(recipe)

@@ -14,7 +14,8 @@ struct MountTests {
         .init(mebibytes: 96, blockSize: 512, features: ["metaecc"]),
     ]
 
-    @Test("a clean mount and unmount changes nothing but slot map, journal superblock and journal flags",
+    @Test(
+        "a clean mount and unmount changes nothing but slot map, journal superblock and journal flags",
         arguments: recipes)
     func cleanCycle(recipe: VolumeImage.Recipe) throws {
         let image = try VolumeImage.make(recipe)
@@ -120,9 +121,10 @@ struct MountTests {
             let left = image.device.bytes(at: offset, count: step)
             let right = other.device.bytes(at: offset, count: step)
             guard left != right else { continue }
-            for index in 0..<step / blockSize
-            where left[index * blockSize..<(index + 1) * blockSize] != right[index * blockSize..<(index + 1) * blockSize] {
-                changed.insert((offset + UInt64(index * blockSize)) / UInt64(blockSize))
+            for index in 0..<step / blockSize {
+                let range = index * blockSize..<(index + 1) * blockSize
+                guard left[range] != right[range] else { continue }
+                changed.insert((offset + UInt64(range.lowerBound)) / UInt64(blockSize))
             }
         }
         return changed

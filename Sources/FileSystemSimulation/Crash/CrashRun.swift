@@ -1,0 +1,116 @@
+import EngineKit
+import EngineSimulation
+import FileSystem
+
+/// A workload on a volume whose power is cut at every point: after each operation the disks that a cut at any of its
+/// writes may have left are recovered and checked.
+///
+/// One seed makes the whole run.
+package final class CrashRun {
+    package struct Options: Sendable {
+        package var recipe = SimulatedVolume.Recipe()
+        /// Operations of the workload.
+        package var stepCount = 300
+        /// Crash points to be checked; then the run ends.
+        package var pointCountMax = Int.max
+        /// One of so many points is checked.
+        package var sampleEvery: UInt64 = 1
+        /// One of so many checked disks is given to fsck.ocfs2; 0: none.
+        package var fsckEvery = 20
+
+        package init() {}
+    }
+
+    package let seed: UInt64
+    private let options: Options
+    private let environment: VirtualEnvironment
+    private let device: MemoryDevice
+    private let random: SeededRandom
+    private let cut: PowerCut
+    package private(set) var pointCount = 0
+    package private(set) var fsckCount = 0
+    package private(set) var stepCount = 0
+    package var trace: ((String) -> Void)?
+
+    package init(seed: UInt64, _ options: Options) throws(SimulationFailure) {
+        self.seed = seed
+        self.options = options
+        environment = VirtualEnvironment(seed: seed)
+        random = SeededRandom(seed: seed &+ 77)
+        do throws(SimulatedVolume.ToolFailure) {
+            device = try SimulatedVolume.make(options.recipe, environment: environment)
+        } catch {
+            throw SimulationFailure(error.description)
+        }
+        cut = PowerCut(base: device, environment: environment)
+        device.isRecording = true
+    }
+
+    package func run() throws(SimulationFailure) {
+        let workload = try start()
+        try checkCuts(workload)
+        while stepCount < options.stepCount, pointCount < options.pointCountMax {
+            stepCount += 1
+            try environment.wait { () async throws(SimulationFailure) in try await workload.step() }
+            try checkCuts(workload)
+            workload.settle()
+        }
+        let volume = workload.volume
+        environment.wait {
+            await workload.finish()
+            await volume.unmount()
+        }
+        device.records = []
+        let faults = SimulatedVolume.faults(on: device)
+        guard faults.isEmpty else { throw SimulationFailure("after the unmount: fsck.ocfs2: \(faults.prefix(5))") }
+    }
+
+    private func start() throws(SimulationFailure) -> Workload {
+        let device = device, environment = environment
+        do {
+            let volume = try environment.wait { () async throws(MountError) -> MountedVolume in
+                try await MountedVolume.mount(
+                    device: device, environment: environment, locks: LocalLocks(), options: MountOptions(),
+                    nodeNumber: 0)
+            }
+            let model = try environment.wait { () async throws(FileSystemError) -> TreeModel in
+                try await TreeModel(reading: volume)
+            }
+            let workload = Workload(volume: volume, environment: environment, model: model, seed: seed)
+            workload.trace = trace
+            return workload
+        } catch {
+            throw SimulationFailure("the new volume cannot be used: \(error)")
+        }
+    }
+
+    /// Cuts the power behind each of the writes since the last call.
+    private func checkCuts(_ workload: Workload) throws(SimulationFailure) {
+        let records = device.records
+        device.records = []
+        for record in records {
+            cut.pass(record)
+            guard random.next(below: options.sampleEvery) == 0 else { continue }
+            let lossy: [PowerCut.Loss] = [.everything, .someWrites, .someSectors]
+            let losses = cut.canLose ? [.nothing, lossy[Int(random.next(below: 3))]] : [PowerCut.Loss.nothing]
+            for loss in losses {
+                guard pointCount < options.pointCountMax else { return }
+                try check(loss, workload)
+            }
+        }
+    }
+
+    private func check(_ loss: PowerCut.Loss, _ workload: Workload) throws(SimulationFailure) {
+        pointCount += 1
+        let isForFsck = options.fsckEvery > 0 && pointCount % options.fsckEvery == 0
+        if isForFsck { fsckCount += 1 }
+        let host = VirtualEnvironment(seed: seed &+ UInt64(pointCount))
+        let disk = cut.disk(loss, random: random, environment: host)
+        do throws(SimulationFailure) {
+            _ = try CrashCheck(disk, environment: host, workload: workload, fsck: isForFsck ? .afterUnmount : .no)
+        } catch {
+            throw SimulationFailure(
+                "seed \(seed), point \(pointCount) (step \(stepCount), write \(cut.position), \(loss)): \(error)")
+        }
+    }
+}

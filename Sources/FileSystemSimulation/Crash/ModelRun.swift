@@ -1,0 +1,147 @@
+import EngineKit
+import EngineSimulation
+import FileSystem
+
+/// A long workload on one volume through many mounts: some end with an unmount, some with a cut of power, some with a
+/// disk that dies. The next begins with what the recovery found.
+package final class ModelRun {
+    package struct Options: Sendable {
+        package var recipe = SimulatedVolume.Recipe()
+        package var stepCount = 10_000
+        /// Steps of one mount at most.
+        package var stepsPerMountMax: UInt64 = 1500
+        package var withFaults = true
+        /// One of so many mounts is followed by fsck.ocfs2; 0: none.
+        package var fsckEvery = 10
+
+        package init() {}
+    }
+
+    /// How a mount ends.
+    package enum End: CaseIterable, Sendable {
+        case unmount, powerCut, deadDisk
+    }
+
+    package let seed: UInt64
+    private let options: Options
+    private let random: SeededRandom
+    private var device: MemoryDevice
+    /// The disk's host, or the one of the former mount.
+    private var environment: VirtualEnvironment
+    package private(set) var stepCount = 0
+    package private(set) var mountCount = 0
+    package private(set) var refusedCount = 0
+    package var trace: ((String) -> Void)?
+
+    package init(seed: UInt64, _ options: Options) throws(SimulationFailure) {
+        self.seed = seed
+        self.options = options
+        random = SeededRandom(seed: seed &+ 99)
+        environment = VirtualEnvironment(seed: seed)
+        do throws(SimulatedVolume.ToolFailure) {
+            device = try SimulatedVolume.make(options.recipe, environment: environment)
+        } catch {
+            throw SimulationFailure(error.description)
+        }
+    }
+
+    package func run() throws(SimulationFailure) {
+        while stepCount < options.stepCount {
+            mountCount += 1
+            do throws(SimulationFailure) {
+                try runMount()
+            } catch {
+                throw SimulationFailure("seed \(seed), mount \(mountCount): \(error)")
+            }
+        }
+    }
+
+    private func runMount() throws(SimulationFailure) {
+        let ends: [End] = options.withFaults ? End.allCases : [.unmount, .powerCut]
+        let end = ends[Int(random.next(below: UInt64(ends.count)))]
+        let cut = PowerCut(base: device, environment: environment)
+        device.isRecording = end != .unmount
+        let workload = try mounted()
+        if end == .deadDisk { killDisk(after: random.next(below: 3000)) }
+        workload.expectsDeviceErrors = end == .deadDisk
+        trace?("mount \(mountCount), to end with \(end)")
+        var left = 1 + random.next(below: options.stepsPerMountMax)
+        while left > 0, workload.deviceError == nil, !isDead {
+            left -= 1
+            stepCount += 1
+            try environment.wait { () async throws(SimulationFailure) in try await workload.step() }
+            for record in device.records { cut.pass(record) }
+            device.records = []
+            // The step's own promises hold unless the disk died in it.
+            if !isDead { workload.settle() }
+        }
+        refusedCount += workload.refusedCount
+        try leave(workload, end, cut)
+    }
+
+    private var isDead = false
+
+    private func killDisk(after count: UInt64) {
+        var left = count
+        let readsToo = random.next(below: 2) == 0
+        device.fault = { [unowned self] transfer in
+            if left > 0 {
+                left -= 1
+                return 0
+            }
+            isDead = true
+            return transfer.kind == .read && !readsToo ? 0 : 5
+        }
+    }
+
+    private func leave(_ workload: Workload, _ end: End, _ cut: PowerCut) throws(SimulationFailure) {
+        let host = VirtualEnvironment(seed: seed &+ UInt64(mountCount) &* 1000)
+        let disk: MemoryDevice
+        let volume = workload.volume
+        if end == .unmount {
+            let expected = workload.model.digest
+            environment.wait {
+                await workload.finish()
+                await volume.unmount()
+            }
+            disk = device.copy(environment: host)
+            workload.becameDurableByUnmount()
+            guard workload.history.contains(expected) else { throw SimulationFailure("the model lost its state") }
+        } else {
+            let losses = PowerCut.Loss.allCases
+            disk = cut.disk(losses[Int(random.next(below: UInt64(losses.count)))], random: random, environment: host)
+            // The old host comes to an end too, on a disk that does not answer any more.
+            device.isRecording = false
+            device.fault = { _ in 5 }
+            environment.wait {
+                await workload.finish()
+                await volume.unmount()
+            }
+        }
+        isDead = false
+        let isForFsck = options.fsckEvery > 0 && mountCount % options.fsckEvery == 0
+        _ = try CrashCheck(disk, environment: host, workload: workload, fsck: isForFsck ? .afterUnmount : .no)
+        environment = VirtualEnvironment(seed: seed &+ UInt64(mountCount) &* 1000 &+ 1)
+        device = disk.copy(environment: environment)
+    }
+
+    private func mounted() throws(SimulationFailure) -> Workload {
+        let device = device, environment = environment
+        do {
+            let volume = try environment.wait { () async throws(MountError) -> MountedVolume in
+                try await MountedVolume.mount(
+                    device: device, environment: environment, locks: LocalLocks(), options: MountOptions(),
+                    nodeNumber: 0)
+            }
+            let model = try environment.wait { () async throws(FileSystemError) -> TreeModel in
+                try await TreeModel(reading: volume)
+            }
+            let workload = Workload(
+                volume: volume, environment: environment, model: model, seed: seed &+ UInt64(mountCount) &* 7919)
+            if let trace { workload.trace = { trace("  " + $0) } }
+            return workload
+        } catch {
+            throw SimulationFailure("the volume cannot be used: \(error)")
+        }
+    }
+}

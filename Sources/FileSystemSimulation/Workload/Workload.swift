@@ -1,0 +1,204 @@
+package import EngineKit
+package import FileSystem
+
+/// Random operations on a volume and on a ``TreeModel`` beside it; both must answer the same.
+///
+/// One step is one operation. What it was, and what was durable when it had ended, is noted for those who cut the power.
+package final class Workload {
+    package let volume: MountedVolume
+    package let environment: any EngineEnvironment
+    let random: SeededRandom
+    package internal(set) var model: TreeModel
+    /// The inodes of nodes that are in use, referenced.
+    var inodes: [Int: Inode] = [:]
+    var handles: [(node: Int, mode: OpenMode)] = []
+
+    /// How many different names there are.
+    package var nameCount: UInt64 = 60
+    /// Bytes in all files above which files are cut and removed.
+    package var byteCountMax = 8 << 20
+    /// One line for each step.
+    package var trace: ((String) -> Void)?
+    /// An error of the device ends the workload instead of being a failure.
+    package var expectsDeviceErrors = false
+
+    /// The device's error that ended it.
+    package internal(set) var deviceError: FileSystemError?
+    package private(set) var stepCount = 0
+    package internal(set) var refusedCount = 0
+    package private(set) var history: WorkloadHistory
+    /// What the present step is.
+    var operation = ""
+    /// Nodes whose contents are durable when the step has ended.
+    var syncedNodes: [Int] = []
+    /// The last step whose names are durable when this one has ended.
+    var durableStep = 0
+    /// Set when xattrs are there to be tested.
+    var hasAttributes = false
+
+    /// - Parameter model: what is on the volume already.
+    package init(volume: MountedVolume, environment: any EngineEnvironment, model: TreeModel, seed: UInt64) {
+        self.volume = volume
+        self.environment = environment
+        self.model = model
+        random = SeededRandom(seed: seed)
+        history = WorkloadHistory(model)
+    }
+
+    /// One operation. Afterwards ``settle()``.
+    package func step() async throws(SimulationFailure) {
+        stepCount += 1
+        model.step = stepCount
+        let before = model
+        operation = ""
+        do throws(SimulationFailure) {
+            try await chooseStep()
+        } catch {
+            throw SimulationFailure("step \(stepCount), \(operation): \(error)")
+        }
+        trace?("\(stepCount) \(operation)\(deviceError.map { ": \($0)" } ?? "")")
+        history.note(model, before: before, step: stepCount)
+        await releaseSome()
+    }
+
+    /// What the last step made durable counts from now on.
+    package func settle() {
+        guard deviceError == nil else { return }
+        for node in syncedNodes { model.nodes[node]?.content.synced() }
+        syncedNodes = []
+        history.becameDurable(step: durableStep)
+    }
+
+    /// After an unmount everything is durable.
+    package func becameDurableByUnmount() {
+        for node in model.regularFiles { model.nodes[node]!.content.synced() }
+        history.becameDurable(step: stepCount)
+    }
+
+    /// Closes what is open and lets go of all inodes.
+    package func finish() async {
+        for handle in handles {
+            if let inode = inodes[handle.node] { await volume.closeFile(inode, handle.mode) }
+            model.close(handle.node)
+        }
+        handles = []
+        for node in inodes.keys.sorted() { inodes[node]!.release() }
+        inodes = [:]
+    }
+
+    private func chooseStep() async throws(SimulationFailure) {
+        let isFull = model.byteCount > byteCountMax || model.nodes.count > 400
+        switch random.next(below: 100) {
+        case 0..<14: if isFull { try await unlink() } else { try await create() }
+        case 14..<17: try await link()
+        case 17..<27: try await unlink()
+        case 27..<30: try await removeDirectory()
+        case 30..<39: try await rename()
+        case 39..<61: if isFull { try await truncate() } else { try await write() }
+        case 61..<67: try await truncate()
+        case 67..<70: try await allocate()
+        case 70..<73: try await punch()
+        case 73..<78: try await read()
+        case 78..<80: try await list()
+        case 80..<83: try await changeMode()
+        case 83..<87: try await openOrClose()
+        case 87..<94: try await sync()
+        case 94..<95: try await syncVolume()
+        case 95..<97: try await copyRange()
+        case 97..<98: try await seek()
+        default:
+            operation = "sleep"
+            await environment.sleep(until: environment.now + .milliseconds(Int(random.next(below: 6000))))
+        }
+    }
+
+    // MARK: Inodes
+
+    /// The inode of a node, found by its path if it is not in use.
+    func inode(of node: Int) async throws(FileSystemError) -> Inode {
+        if let known = inodes[node] { return known }
+        let found: Inode
+        if node == TreeModel.root {
+            found = try await volume.rootDirectory()
+        } else {
+            let place = model.nodes[node]!.places[0]
+            found = try await volume.lookup(FileName(place.name), in: try await inode(of: place.directory))
+        }
+        inodes[node] = found
+        return found
+    }
+
+    /// Lets go of inodes whose node is gone, and sometimes of others.
+    private func releaseSome() async {
+        for node in inodes.keys.sorted() {
+            let modelled = model.nodes[node]
+            let isNeeded = (modelled?.openCount ?? 0) > 0 || (modelled?.links ?? 0) == 0
+            guard modelled == nil || (!isNeeded && random.next(below: 8) == 0) else { continue }
+            inodes[node]!.release()
+            inodes[node] = nil
+        }
+    }
+
+    func pick(_ list: [Int]) -> Int? {
+        list.isEmpty ? nil : list[Int(random.next(below: UInt64(list.count)))]
+    }
+
+    /// The `n`th name always has the same bytes; most are short.
+    func name() -> [UInt8] {
+        let index = random.next(below: nameCount)
+        let bytes = SeededRandom(seed: 1000 + index)
+        let count = 1 + bytes.next(below: index % 8 == 0 ? 200 : 12)
+        return (0..<count).map { _ in UInt8(0x61 + bytes.next(below: 26)) }
+    }
+
+    // MARK: Comparing
+
+    /// Runs an operation on both sides and compares what they throw.
+    ///
+    /// - Parameter real: after the model has done its part; not run on a model that refuses unless the volume must refuse
+    ///   too.
+    func compare<Result>(
+        _ modelled: (inout TreeModel) throws(FileSystemError) -> Result,
+        real: (Result?) async throws(FileSystemError) -> Void
+    ) async throws(SimulationFailure) {
+        var expected: FileSystemError?, found: FileSystemError?, result: Result?
+        do throws(FileSystemError) {
+            result = try modelled(&model)
+        } catch {
+            expected = error
+        }
+        do throws(FileSystemError) {
+            try await real(result)
+        } catch {
+            found = error
+        }
+        if let found, found != expected, isDeviceError(found) {
+            deviceError = found
+            return
+        }
+        guard found == expected else {
+            throw SimulationFailure(
+                "answered \(found.map { "\($0)" } ?? "success") instead of \(expected.map { "\($0)" } ?? "success")")
+        }
+        if expected != nil { refusedCount += 1 }
+    }
+
+    /// Runs what cannot fail but by the device; nil if it did.
+    func done<Result>(_ body: () async throws(FileSystemError) -> Result) async throws(SimulationFailure) -> Result? {
+        do throws(FileSystemError) {
+            return try await body()
+        } catch {
+            guard isDeviceError(error) else { throw SimulationFailure("answered \(error)") }
+            deviceError = error
+            return nil
+        }
+    }
+
+    private func isDeviceError(_ error: FileSystemError) -> Bool {
+        guard expectsDeviceErrors else { return false }
+        switch error {
+        case .device, .aborted, .readOnly: return true
+        default: return false
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import FileSystemSimulation
+
+struct CrashCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "crash",
+        abstract: "Cuts the power at every write of a workload; recovers and checks each disk that may be left.")
+
+    @Option(help: "The first seed.") var seed: UInt64 = 1
+    @Option(help: "Crash points to check, over as many seeds as it takes.") var points = 5000
+    @Option(help: "Operations for each seed.") var steps = 400
+    @Option(help: "One of so many points is checked.") var sampleEvery: UInt64 = 1
+    @Option(help: "One of so many disks goes to fsck.ocfs2; 0: none.") var fsckEvery = 50
+    @Flag(help: "Print every operation.") var trace = false
+    @OptionGroup var volume: VolumeOptions
+
+    func run() throws {
+        guard ExternalTool.hasVolumeTools else { throw ValidationError("mkfs.ocfs2 and fsck.ocfs2 are needed") }
+        var pointCount = 0, fsckCount = 0, stepCount = 0, failures = 0
+        var current = seed
+        while pointCount < points {
+            var options = CrashRun.Options()
+            options.recipe = volume.recipe
+            options.stepCount = steps
+            options.sampleEvery = sampleEvery
+            options.fsckEvery = fsckEvery
+            options.pointCountMax = points - pointCount
+            let run = try CrashRun(seed: current, options)
+            if trace { run.trace = { print($0) } }
+            do throws(SimulationFailure) {
+                try run.run()
+            } catch {
+                failures += 1
+                print("FAILED \(error)")
+                print(
+                    "  replay: yoke-fs-sim crash --seed \(current) --points \(run.pointCount) --steps \(steps) "
+                        + "--sample-every \(sampleEvery) --fsck-every \(fsckEvery) \(volume.text) --trace")
+                if failures >= 5 { throw ExitCode.failure }
+            }
+            pointCount += max(1, run.pointCount)
+            fsckCount += run.fsckCount
+            stepCount += run.stepCount
+            current += 1
+        }
+        print(
+            "\(pointCount) crash points, \(fsckCount) checked by fsck.ocfs2, \(stepCount) operations, "
+                + "seeds \(seed)...\(current - 1), \(failures) failures")
+        if failures > 0 { throw ExitCode.failure }
+    }
+}
