@@ -5,6 +5,7 @@ internal import LayoutKit
 
 /// What a ``FileSystemServer`` needs of its thread. Everything is called on that thread.
 package protocol FileSystemServerHost: AnyObject {
+    var now: Instant { get }
     /// Runs `body` at once, up to its first wait; the rest as a task of this thread.
     func start(_ body: @escaping () async -> Void)
     /// ``FileSystemServer/replies`` holds something to write; not repeated before it was empty.
@@ -87,8 +88,7 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
     var buffers = ReceiveBuffers()
     var interrupts = InterruptTable()
     private var isPaused = false
-    private var requestsInFlight = 0
-    private var bytesInFlight = 0
+    private var underWay = RequestsUnderWay()
     private let idle = AsyncSignal()
 
     /// - Parameter root: the root directory with a reference, which the server takes over.
@@ -120,7 +120,7 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
     }
 
     private var hasRoom: Bool {
-        requestsInFlight < options.limits.requestsInFlightMax && bytesInFlight < options.limits.bytesInFlightMax
+        underWay.count < options.limits.requestsInFlightMax && underWay.byteCount < options.limits.bytesInFlightMax
     }
 
     /// One request of `count` bytes was read into the window.
@@ -162,7 +162,7 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
     /// Waits for what is under way, closes what is still open and gives all nodes back. After ``connectionLost()``.
     package func shutDown() async {
         precondition(phase == .closed, "a server is shut down that still serves")
-        while requestsInFlight > 0 { await idle.wait() }
+        while underWay.count > 0 { await idle.wait() }
         for (number, handle) in handles.all {
             _ = handles.remove(number)
             if let mode = handle.mode { await operations.closeFile(handle.record.node, mode) }
@@ -181,8 +181,7 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
         _ header: FUSERequestHeader, _ record: Record, bytes: Int = 0,
         _ body: @escaping () async throws(FileSystemError) -> Void
     ) {
-        requestsInFlight += 1
-        bytesInFlight += bytes
+        let slot = underWay.begin(header, byteCount: bytes, now: host.now)
         nodes.beginUse(record)
         let unique = header.unique
         host.start { [self] in
@@ -192,14 +191,18 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
                 fail(unique, ErrorNumber.number(of: error))
             }
             nodes.endUse(record)
-            ended(bytes: bytes)
+            underWay.end(slot, byteCount: bytes)
+            requestEnded()
         }
     }
 
-    private func ended(bytes: Int) {
-        requestsInFlight -= 1
-        bytesInFlight -= bytes
-        if requestsInFlight == 0 { idle.notify() }
+    /// Requests that wait for longer than since `instant`, the oldest first. Spec: fuse 22 rule 7.
+    package func requests(olderThan instant: Instant) -> [RequestUnderWay] {
+        underWay.older(than: instant)
+    }
+
+    private func requestEnded() {
+        if underWay.count == 0 { idle.notify() }
         guard isPaused, hasRoom else { return }
         isPaused = false
         host.mayReadAgain()

@@ -248,7 +248,22 @@ extension Daemon {
             _ = await detach(mount, isLazy: true)
             mount.abort()
         }
-        await mount.waitForEnd()
+        let source = mount.source
+        let logger = logger
+        await withTaskGroup { group in
+            group.addTask {
+                await mount.waitForEnd()
+                return true
+            }
+            group.addTask {
+                try? await Task.sleep(for: Self.stopTimeout)
+                return false
+            }
+            let isClean = await group.next() ?? false
+            if !isClean { logger.error("\(source): not unmounted in time; its journal covers what is missing") }
+            group.cancelAll()
+            if !isClean { mount.abandonWaiting() }
+        }
     }
 
     // MARK: Blocking calls

@@ -44,6 +44,7 @@ final class ServedMount: @unchecked Sendable {
     private var servingWaiters: [Promise<Bool>] = []
     private var endWaiters: [Promise<Bool>] = []
     private var isWriting = false
+    private var oldestReported = Instant.zero
     private var hasEnded = false
 
     /// - Parameter backend: of the reactor that is made for a volume on a disk of its own.
@@ -109,9 +110,37 @@ final class ServedMount: @unchecked Sendable {
         let outcome = await Promise<Bool>.wait { promise in
             reactor.post { [self] in
                 environment?.spawn { [self] in await serve(mount, options, promise) }
+                watchRequests()
             }
         }
         return outcome ?? false
+    }
+
+    /// Tells the log of requests that wait for long, each time when the oldest is another one.
+    private func watchRequests() {
+        reactor.addTimer(at: reactor.now + Self.slowRequestAge) { [weak self] in
+            guard let self, !hasEnded else { return }
+            reportSlowRequests()
+            watchRequests()
+        }
+    }
+
+    private static let slowRequestAge = Duration.seconds(10)
+
+    private func reportSlowRequests() {
+        let limit = Instant(nanoseconds: reactor.now.nanoseconds - Self.slowRequestAge.nanosecondsClamped)
+        guard let requests = server?.requests(olderThan: limit), let first = requests.first,
+            first.since != oldestReported
+        else { return }
+        oldestReported = first.since
+        let list = requests.prefix(8).map { request in
+            let seconds = (reactor.now - request.since).nanosecondsClamped / 1_000_000_000
+            let name = request.opcode.map { "\($0)" } ?? "request"
+            return "\(name) of node \(request.node) by process \(request.process) for \(seconds) s"
+        }
+        writeLog(
+            LogRecord(
+                .warning, "\(source): \(requests.count) requests wait: \(list.joined(separator: ", "))"))
     }
 
     private func serve(_ mount: FUSEMount, _ options: FileSystemServerOptions, _ promise: Promise<Bool>) async {
@@ -156,6 +185,14 @@ final class ServedMount: @unchecked Sendable {
             }
         }
         stopReactor()
+    }
+
+    /// Whoever waits for the end goes on without it.
+    func abandonWaiting() {
+        reactor.post { [self] in
+            for waiter in endWaiters { waiter.fulfil(false) }
+            endWaiters = []
+        }
     }
 
     /// Cuts the kernel off: who still uses the mount gets errors.
@@ -206,6 +243,8 @@ extension ServedMount: FUSEChannelHandler {
 }
 
 extension ServedMount: FileSystemServerHost {
+    var now: Instant { reactor.now }
+
     func start(_ body: @escaping () async -> Void) { environment?.start(body) }
 
     func repliesAreWaiting() {

@@ -119,6 +119,8 @@ final class FakeKernel: FileSystemServerHost {
 
     // MARK: FileSystemServerHost
 
+    var now: Instant { environment.now }
+
     func start(_ body: @escaping () async -> Void) {
         environment.spawn(body)
         environment.runReadyJobs()

@@ -92,6 +92,8 @@ extension TreeMount: FUSEChannelHandler {
 }
 
 extension TreeMount: FileSystemServerHost {
+    var now: Instant { reactor.now }
+
     func start(_ body: @escaping () async -> Void) { environment?.start(body) }
 
     func repliesAreWaiting() {
