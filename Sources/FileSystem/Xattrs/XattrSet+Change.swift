@@ -93,6 +93,10 @@ extension XattrSet {
     private func makeInlineArea(for nameValueSize: Int) async throws(FileSystemError) {
         let size = inlineSizePossible()
         guard size > 0, fits(nameValueSize, inEmpty: size) else { return }
+        // A flush of the file's data counts on the room that it saw in the dinode.
+        let data = inode.data
+        await data?.changeLock.lock(.exclusive)
+        defer { data?.changeLock.unlock(.exclusive) }
         try await volume.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             guard self.inlineSizePossible() == size else { return }
             self.beginInlineArea(size)
