@@ -6,7 +6,8 @@ import OCFS2Layout
 extension Directory {
     /// Calls `visitor` for each entry from `cookie` on until it says false or the end.
     ///
-    /// A block is walked from its start, because the place that the cookie names may have become the middle of an entry.
+    /// A block is walked from its start, because the place that the cookie names may have become the middle of an
+    /// entry.
     ///
     /// - Parameter readsInodes: the visitor will load the inodes: those of a block are read at once before.
     func forEach(

@@ -129,7 +129,9 @@ struct NameTests {
         #expect(image.faults() == [])
     }
 
-    @Test("a listing in pieces shows each name that stays exactly once, whatever comes and goes", arguments: [512, 4096])
+    @Test(
+        "a listing in pieces shows each name that stays exactly once, whatever comes and goes",
+        arguments: [512, 4096])
     func cookies(blockSize: Int) throws {
         let image = try VolumeImage.make(.init(blockSize: blockSize, journalMebibytes: 8))
         try image.mounted { volume in
