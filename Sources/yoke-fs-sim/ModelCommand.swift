@@ -1,5 +1,6 @@
 import ArgumentParser
 import FileSystemSimulation
+import Glibc
 
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,6 +12,7 @@ struct ModelCommand: ParsableCommand {
     @Option(help: "Operations for each seed.") var stepsPerSeed = 20_000
     @Option(help: "Operations of one mount at most.") var stepsPerMount: UInt64 = 1500
     @Option(help: "One of so many mounts is followed by fsck.ocfs2; 0: none.") var fsckEvery = 10
+    @Option(help: "Workloads at the same time.") var workers = 1
     @Flag(inversion: .prefixedNo, help: "Let disks die.") var faults = true
     @Flag(help: "Print every operation.") var trace = false
     @OptionGroup var volume: VolumeOptions
@@ -22,6 +24,7 @@ struct ModelCommand: ParsableCommand {
         while stepCount < steps {
             var options = ModelRun.Options()
             options.recipe = volume.recipe
+            options.workers = workers
             options.stepCount = min(stepsPerSeed, steps - stepCount)
             options.stepsPerMountMax = stepsPerMount
             options.fsckEvery = fsckEvery
@@ -35,8 +38,9 @@ struct ModelCommand: ParsableCommand {
                 print("FAILED \(error)")
                 print(
                     "  replay: yoke-fs-sim model --seed \(current) --steps \(options.stepCount) --steps-per-seed "
-                        + "\(stepsPerSeed) --steps-per-mount \(stepsPerMount) --fsck-every \(fsckEvery) "
+                        + "\(stepsPerSeed) --steps-per-mount \(stepsPerMount) --fsck-every \(fsckEvery) --workers \(workers) "
                         + "\(faults ? "" : "--no-faults ")\(volume.text) --trace")
+                fflush(nil)
                 if failures >= 5 { throw ExitCode.failure }
             }
             stepCount += max(1, run.stepCount)
