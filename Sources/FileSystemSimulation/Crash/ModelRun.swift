@@ -10,6 +10,8 @@ package final class ModelRun {
         /// Steps of one mount at most.
         package var stepsPerMountMax: UInt64 = 1500
         package var withFaults = true
+        /// Bytes in all files above which the workload removes more than it makes.
+        package var byteCountMax = 8 << 20
         /// Workloads at the same time.
         package var workers = 1
         /// One of so many mounts is followed by fsck.ocfs2; 0: none.
@@ -32,6 +34,7 @@ package final class ModelRun {
     package private(set) var stepCount = 0
     package private(set) var mountCount = 0
     package private(set) var refusedCount = 0
+    package private(set) var noSpaceCount = 0
     package var trace: ((String) -> Void)?
 
     package init(seed: UInt64, _ options: Options) throws(SimulationFailure) {
@@ -70,6 +73,7 @@ package final class ModelRun {
         if end == .deadDisk { killDisk(after: random.next(below: 3000)) }
         for workload in group.workloads {
             workload.expectsDeviceErrors = end == .deadDisk
+            workload.byteCountMax = options.byteCountMax / options.workers
             if let trace { workload.trace = { trace("  " + $0) } }
         }
         trace?("mount \(mountCount), to end with \(end)")
@@ -83,6 +87,7 @@ package final class ModelRun {
             // The step's own promises hold unless the disk died in it.
             if !isDead { group.settle() }
         }
+        noSpaceCount += group.workloads.reduce(0) { $0 + $1.noSpaceCount }
         refusedCount += group.workloads.reduce(0) { $0 + $1.refusedCount }
         try leave(group, end, cut)
     }

@@ -167,7 +167,10 @@ extension Workload {
                         of: from, at: UInt64(first), to: inode, at: UInt64(place), byteCount: UInt64(count))
                 })
         else { return }
-        guard copied == UInt64(bytes.count) else { throw SimulationFailure("copied \(copied) of \(bytes.count)") }
+        guard copied <= UInt64(bytes.count) else { throw SimulationFailure("copied \(copied) of \(bytes.count)") }
+        // A full volume takes a part only.
+        model.nodes[target]!.content = before.nodes[target]!.content
+        model.nodes[target]!.content.write(Array(bytes[..<Int(copied)]), at: place)
     }
 
     /// What is called data covers all bytes that are not zero.

@@ -29,6 +29,10 @@ package final class Workload {
     package private(set) var stepCount = 0
     package internal(set) var refusedCount = 0
     package private(set) var history: WorkloadHistory
+    /// The model as the present step found it.
+    var before = TreeModel()
+    /// Operations that a full volume refused.
+    package private(set) var noSpaceCount = 0
     /// What the present step is.
     var operation = ""
     /// Nodes whose contents are durable when the step has ended.
@@ -52,7 +56,7 @@ package final class Workload {
     package func step() async throws(SimulationFailure) {
         stepCount += 1
         model.step = stepCount
-        let before = model
+        before = model
         operation = ""
         do throws(SimulationFailure) {
             try await chooseStep()
@@ -61,6 +65,7 @@ package final class Workload {
         }
         trace?("\(stepCount) \(operation)\(deviceError.map { ": \($0)" } ?? "")")
         history.note(model, before: before, step: stepCount)
+        before = TreeModel()
         await releaseSome()
     }
 
@@ -181,6 +186,7 @@ package final class Workload {
             deviceError = found
             return
         }
+        if found == .noSpace, expected == nil { return try await undoForLackOfSpace() }
         guard found == expected else {
             throw SimulationFailure(
                 "answered \(found.map { "\($0)" } ?? "success") instead of \(expected.map { "\($0)" } ?? "success")")
@@ -193,10 +199,27 @@ package final class Workload {
         do throws(FileSystemError) {
             return try await body()
         } catch {
+            if error == .noSpace {
+                try await undoForLackOfSpace()
+                return nil
+            }
             guard isDeviceError(error) else { throw SimulationFailure("answered \(error)") }
             deviceError = error
             return nil
         }
+    }
+
+    /// The operation was refused because the volume is full: nothing has changed. That must be true, and what was
+    /// accepted before must not fail for it.
+    private func undoForLackOfSpace() async throws(SimulationFailure) {
+        let isSync = ["fsync", "fdatasync", "sync", "close"].contains { operation.hasPrefix($0) }
+        let space = try? await volume.statistics()
+        guard !isSync, let space, space.freeBlockCount < space.blockCount / 6 else {
+            throw SimulationFailure(
+                "answered noSpace, \(space.map { "\($0.freeBlockCount)" } ?? "?") clusters are free")
+        }
+        noSpaceCount += 1
+        model = before
     }
 
     private func isDeviceError(_ error: FileSystemError) -> Bool {
