@@ -1,5 +1,6 @@
 import ArgumentParser
 import FileSystemSimulation
+import Glibc
 
 struct CrashCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,6 +12,7 @@ struct CrashCommand: ParsableCommand {
     @Option(help: "Operations for each seed.") var steps = 400
     @Option(help: "One of so many points is checked.") var sampleEvery: UInt64 = 1
     @Option(help: "One of so many disks goes to fsck.ocfs2; 0: none.") var fsckEvery = 50
+    @Option(help: "Workloads at the same time.") var workers = 1
     @Flag(help: "Print every operation.") var trace = false
     @OptionGroup var volume: VolumeOptions
 
@@ -21,6 +23,7 @@ struct CrashCommand: ParsableCommand {
         while pointCount < points {
             var options = CrashRun.Options()
             options.recipe = volume.recipe
+            options.workers = workers
             options.stepCount = steps
             options.sampleEvery = sampleEvery
             options.fsckEvery = fsckEvery
@@ -34,7 +37,9 @@ struct CrashCommand: ParsableCommand {
                 print("FAILED \(error)")
                 print(
                     "  replay: yoke-fs-sim crash --seed \(current) --points \(run.pointCount) --steps \(steps) "
-                        + "--sample-every \(sampleEvery) --fsck-every \(fsckEvery) \(volume.text) --trace")
+                        + "--sample-every \(sampleEvery) --fsck-every \(fsckEvery) --workers \(workers) \(volume.text) --trace"
+                )
+                fflush(nil)
                 if failures >= 5 { throw ExitCode.failure }
             }
             pointCount += max(1, run.pointCount)

@@ -3,17 +3,14 @@ package import EngineSimulation
 import FileSystem
 
 /// Mounts a disk as it was left by a crash, and compares what is there with what may be there.
-package struct CrashCheck {
+package enum CrashCheck {
     package enum Fsck: Sendable {
         case no, afterUnmount
     }
 
-    /// What is there after the recovery.
-    package var tree: TreeModel
-
     /// Throws what is wrong. The disk is clean afterwards.
-    package init(
-        _ device: MemoryDevice, environment: VirtualEnvironment, workload: Workload, fsck: Fsck
+    package static func run(
+        _ device: MemoryDevice, environment: VirtualEnvironment, workloads: [Workload], fsck: Fsck
     ) throws(SimulationFailure) {
         let volume: MountedVolume
         do {
@@ -25,16 +22,20 @@ package struct CrashCheck {
         } catch {
             throw SimulationFailure("the volume cannot be mounted: \(error)")
         }
-        do {
-            tree = try environment.wait { () async throws(FileSystemError) -> TreeModel in
-                try await TreeModel(reading: volume)
+        for workload in workloads {
+            let top = workload.top
+            let tree: TreeModel
+            do {
+                tree = try environment.wait { () async throws(FileSystemError) -> TreeModel in
+                    try await TreeModel(reading: volume, below: top)
+                }
+            } catch {
+                throw SimulationFailure("the volume cannot be read: \(error); \(complaints(environment))")
             }
-        } catch {
-            throw SimulationFailure("the volume cannot be read: \(error); \(Self.complaints(environment))")
+            try compare(tree, workload)
         }
-        try Self.compare(tree, workload)
         environment.wait { await volume.unmount() }
-        let complaints = Self.complaints(environment)
+        let complaints = complaints(environment)
         guard complaints.isEmpty else { throw SimulationFailure("the log says: \(complaints)") }
         guard fsck == .afterUnmount else { return }
         let faults = SimulatedVolume.faults(on: device)

@@ -1,6 +1,5 @@
 import EngineKit
 import EngineSimulation
-import FileSystem
 
 /// A workload on a volume whose power is cut at every point: after each operation the disks that a cut at any of its
 /// writes may have left are recovered and checked.
@@ -11,6 +10,8 @@ package final class CrashRun {
         package var recipe = SimulatedVolume.Recipe()
         /// Operations of the workload.
         package var stepCount = 300
+        /// Workloads at the same time.
+        package var workers = 1
         /// Crash points to be checked; then the run ends.
         package var pointCountMax = Int.max
         /// One of so many points is checked.
@@ -47,45 +48,33 @@ package final class CrashRun {
     }
 
     package func run() throws(SimulationFailure) {
-        let workload = try start()
-        try checkCuts(workload)
+        do throws(SimulationFailure) {
+            try runSteps()
+        } catch {
+            throw SimulationFailure("seed \(seed): \(error)")
+        }
+    }
+
+    private func runSteps() throws(SimulationFailure) {
+        let group = try WorkloadGroup(mounting: device, environment: environment, count: options.workers, seed: seed)
+        for workload in group.workloads { workload.trace = trace }
+        // The top directories are there from here on.
+        for record in device.records { cut.pass(record) }
+        device.records = []
         while stepCount < options.stepCount, pointCount < options.pointCountMax {
             stepCount += 1
-            try environment.wait { () async throws(SimulationFailure) in try await workload.step() }
-            try checkCuts(workload)
-            workload.settle()
+            try group.step()
+            try checkCuts(group)
+            group.settle()
         }
-        let volume = workload.volume
-        environment.wait {
-            await workload.finish()
-            await volume.unmount()
-        }
+        group.finish()
         device.records = []
         let faults = SimulatedVolume.faults(on: device)
         guard faults.isEmpty else { throw SimulationFailure("after the unmount: fsck.ocfs2: \(faults.prefix(5))") }
     }
 
-    private func start() throws(SimulationFailure) -> Workload {
-        let device = device, environment = environment
-        do {
-            let volume = try environment.wait { () async throws(MountError) -> MountedVolume in
-                try await MountedVolume.mount(
-                    device: device, environment: environment, locks: LocalLocks(), options: MountOptions(),
-                    nodeNumber: 0)
-            }
-            let model = try environment.wait { () async throws(FileSystemError) -> TreeModel in
-                try await TreeModel(reading: volume)
-            }
-            let workload = Workload(volume: volume, environment: environment, model: model, seed: seed)
-            workload.trace = trace
-            return workload
-        } catch {
-            throw SimulationFailure("the new volume cannot be used: \(error)")
-        }
-    }
-
     /// Cuts the power behind each of the writes since the last call.
-    private func checkCuts(_ workload: Workload) throws(SimulationFailure) {
+    private func checkCuts(_ group: WorkloadGroup) throws(SimulationFailure) {
         let records = device.records
         device.records = []
         for record in records {
@@ -95,22 +84,23 @@ package final class CrashRun {
             let losses = cut.canLose ? [.nothing, lossy[Int(random.next(below: 3))]] : [PowerCut.Loss.nothing]
             for loss in losses {
                 guard pointCount < options.pointCountMax else { return }
-                try check(loss, workload)
+                try check(loss, group)
             }
         }
     }
 
-    private func check(_ loss: PowerCut.Loss, _ workload: Workload) throws(SimulationFailure) {
+    private func check(_ loss: PowerCut.Loss, _ group: WorkloadGroup) throws(SimulationFailure) {
         pointCount += 1
         let isForFsck = options.fsckEvery > 0 && pointCount % options.fsckEvery == 0
         if isForFsck { fsckCount += 1 }
         let host = VirtualEnvironment(seed: seed &+ UInt64(pointCount))
         let disk = cut.disk(loss, random: random, environment: host)
         do throws(SimulationFailure) {
-            _ = try CrashCheck(disk, environment: host, workload: workload, fsck: isForFsck ? .afterUnmount : .no)
+            try CrashCheck.run(
+                disk, environment: host, workloads: group.workloads, fsck: isForFsck ? .afterUnmount : .no)
         } catch {
             throw SimulationFailure(
-                "seed \(seed), point \(pointCount) (step \(stepCount), write \(cut.position), \(loss)): \(error)")
+                "point \(pointCount) (step \(stepCount), write \(cut.position), \(loss)): \(error)")
         }
     }
 }

@@ -1,6 +1,5 @@
 import EngineKit
 import EngineSimulation
-import FileSystem
 
 /// A long workload on one volume through many mounts: some end with an unmount, some with a cut of power, some with a
 /// disk that dies. The next begins with what the recovery found.
@@ -11,6 +10,10 @@ package final class ModelRun {
         /// Steps of one mount at most.
         package var stepsPerMountMax: UInt64 = 1500
         package var withFaults = true
+        /// Bytes in all files above which the workload removes more than it makes.
+        package var byteCountMax = 8 << 20
+        /// Workloads at the same time.
+        package var workers = 1
         /// One of so many mounts is followed by fsck.ocfs2; 0: none.
         package var fsckEvery = 10
 
@@ -31,6 +34,7 @@ package final class ModelRun {
     package private(set) var stepCount = 0
     package private(set) var mountCount = 0
     package private(set) var refusedCount = 0
+    package private(set) var noSpaceCount = 0
     package var trace: ((String) -> Void)?
 
     package init(seed: UInt64, _ options: Options) throws(SimulationFailure) {
@@ -61,22 +65,31 @@ package final class ModelRun {
         let end = ends[Int(random.next(below: UInt64(ends.count)))]
         let cut = PowerCut(base: device, environment: environment)
         device.isRecording = end != .unmount
-        let workload = try mounted()
+        let group = try WorkloadGroup(
+            mounting: device, environment: environment, count: options.workers,
+            seed: seed &+ UInt64(mountCount) &* 7919)
+        for record in device.records { cut.pass(record) }
+        device.records = []
         if end == .deadDisk { killDisk(after: random.next(below: 3000)) }
-        workload.expectsDeviceErrors = end == .deadDisk
+        for workload in group.workloads {
+            workload.expectsDeviceErrors = end == .deadDisk
+            workload.byteCountMax = options.byteCountMax / options.workers
+            if let trace { workload.trace = { trace("  " + $0) } }
+        }
         trace?("mount \(mountCount), to end with \(end)")
         var left = 1 + random.next(below: options.stepsPerMountMax)
-        while left > 0, workload.deviceError == nil, !isDead {
+        while left > 0, !group.isFinished, !isDead {
             left -= 1
-            stepCount += 1
-            try environment.wait { () async throws(SimulationFailure) in try await workload.step() }
+            stepCount += group.workloads.count
+            try group.step()
             for record in device.records { cut.pass(record) }
             device.records = []
             // The step's own promises hold unless the disk died in it.
-            if !isDead { workload.settle() }
+            if !isDead { group.settle() }
         }
-        refusedCount += workload.refusedCount
-        try leave(workload, end, cut)
+        noSpaceCount += group.workloads.reduce(0) { $0 + $1.noSpaceCount }
+        refusedCount += group.workloads.reduce(0) { $0 + $1.refusedCount }
+        try leave(group, end, cut)
     }
 
     private var isDead = false
@@ -94,54 +107,26 @@ package final class ModelRun {
         }
     }
 
-    private func leave(_ workload: Workload, _ end: End, _ cut: PowerCut) throws(SimulationFailure) {
+    private func leave(_ group: WorkloadGroup, _ end: End, _ cut: PowerCut) throws(SimulationFailure) {
         let host = VirtualEnvironment(seed: seed &+ UInt64(mountCount) &* 1000)
         let disk: MemoryDevice
-        let volume = workload.volume
         if end == .unmount {
-            let expected = workload.model.digest
-            environment.wait {
-                await workload.finish()
-                await volume.unmount()
-            }
+            group.finish()
             disk = device.copy(environment: host)
-            workload.becameDurableByUnmount()
-            guard workload.history.contains(expected) else { throw SimulationFailure("the model lost its state") }
+            for workload in group.workloads { workload.becameDurableByUnmount() }
         } else {
             let losses = PowerCut.Loss.allCases
             disk = cut.disk(losses[Int(random.next(below: UInt64(losses.count)))], random: random, environment: host)
             // The old host comes to an end too, on a disk that does not answer any more.
             device.isRecording = false
             device.fault = { _ in 5 }
-            environment.wait {
-                await workload.finish()
-                await volume.unmount()
-            }
+            group.finish()
         }
         isDead = false
         let isForFsck = options.fsckEvery > 0 && mountCount % options.fsckEvery == 0
-        _ = try CrashCheck(disk, environment: host, workload: workload, fsck: isForFsck ? .afterUnmount : .no)
+        try CrashCheck.run(
+            disk, environment: host, workloads: group.workloads, fsck: isForFsck ? .afterUnmount : .no)
         environment = VirtualEnvironment(seed: seed &+ UInt64(mountCount) &* 1000 &+ 1)
         device = disk.copy(environment: environment)
-    }
-
-    private func mounted() throws(SimulationFailure) -> Workload {
-        let device = device, environment = environment
-        do {
-            let volume = try environment.wait { () async throws(MountError) -> MountedVolume in
-                try await MountedVolume.mount(
-                    device: device, environment: environment, locks: LocalLocks(), options: MountOptions(),
-                    nodeNumber: 0)
-            }
-            let model = try environment.wait { () async throws(FileSystemError) -> TreeModel in
-                try await TreeModel(reading: volume)
-            }
-            let workload = Workload(
-                volume: volume, environment: environment, model: model, seed: seed &+ UInt64(mountCount) &* 7919)
-            if let trace { workload.trace = { trace("  " + $0) } }
-            return workload
-        } catch {
-            throw SimulationFailure("the volume cannot be used: \(error)")
-        }
     }
 }

@@ -18,7 +18,7 @@ package struct TreeDigest: Hashable, Sendable {
     /// Adds one entry; what is below a directory goes by the result.
     package mutating func add(
         _ name: some Sequence<UInt8>, in branch: Branch, _ identity: TreeModel.Identity, _ type: FileType,
-        permissions: UInt16, links: Int, target: [UInt8]
+        permissions: UInt16, links: Int, target: [UInt8], attributes: [[UInt8]: TreeModel.AttributeValue]
     ) -> Branch {
         var path = Self.mixed(branch.path)
         for byte in name { path = (path ^ UInt64(byte)) &* 0x100_0000_01B3 }
@@ -28,6 +28,12 @@ package struct TreeDigest: Hashable, Sendable {
             value ^ (UInt64(identity.generation) << 32 | UInt64(type.rawValue) << 16 | UInt64(permissions)))
         value = Self.mixed(value ^ UInt64(links))
         for byte in target { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        // In no order: a sum.
+        for (name, content) in attributes {
+            var attribute = value
+            for byte in name { attribute = (attribute ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            sum &+= Self.mixed(attribute ^ content.digest)
+        }
         sum &+= Self.mixed(value)
         return Branch(path: path)
     }
@@ -50,7 +56,7 @@ extension TreeModel {
                 let node = nodes[number]!
                 let below = digest.add(
                     name, in: branch, node.identity, node.type, permissions: node.permissions, links: node.links,
-                    target: node.target)
+                    target: node.target, attributes: node.attributes)
                 if node.type == .directory { queue.append((number, below)) }
             }
         }
@@ -66,7 +72,8 @@ extension TreeModel {
                 let node = nodes[number]!
                 let full = path + "/" + String(decoding: name, as: UTF8.self)
                 lines.append(
-                    Self.line(full, node.identity, node.type, permissions: node.permissions, links: node.links))
+                    Self.line(full, node.identity, node.type, permissions: node.permissions, links: node.links)
+                        + (node.attributes.isEmpty ? "" : " \(node.attributes.count) attributes"))
                 if node.type == .directory { queue.append((number, full)) }
             }
         }

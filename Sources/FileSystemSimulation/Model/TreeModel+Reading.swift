@@ -3,10 +3,11 @@ package import FileSystem
 import OCFS2Layout
 
 extension TreeModel {
-    /// The tree that is on a mounted volume, all of it; everything counts as synced.
-    package init(reading volume: MountedVolume) async throws(FileSystemError) {
+    /// The tree that is on a mounted volume, all of it or what is below a directory of the root; everything counts as
+    /// synced.
+    package init(reading volume: MountedVolume, below name: [UInt8]? = nil) async throws(FileSystemError) {
         var reader = TreeReader(volume)
-        try await reader.read()
+        try await reader.read(below: name)
         self = reader.model
     }
 
@@ -31,8 +32,8 @@ private struct TreeReader {
         self.volume = volume
     }
 
-    mutating func read() async throws(FileSystemError) {
-        let root = try await volume.rootDirectory()
+    mutating func read(below name: [UInt8]?) async throws(FileSystemError) {
+        let root = try await volume.topDirectory(name)
         defer { root.release() }
         model.nodes[TreeModel.root]!.links = Int(root.attributes.linkCount)
         model.nodes[TreeModel.root]!.identity = identity(root)
@@ -86,6 +87,33 @@ private struct TreeReader {
             node.content.synced()
         default: break
         }
+        if type == .regular || type == .directory { node.attributes = try await attributesByName(inode) }
         return node
+    }
+
+    private func attributesByName(_ inode: Inode) async throws(FileSystemError) -> [[UInt8]: TreeModel.AttributeValue] {
+        var attributes: [[UInt8]: TreeModel.AttributeValue] = [:]
+        let names: [UInt8]
+        do throws(FileSystemError) {
+            names = try await volume.xattrNames(of: inode, caller: .system)
+        } catch {
+            // A volume without them.
+            guard error == .notSupported else { throw error }
+            return [:]
+        }
+        for name in names.split(separator: 0) {
+            attributes[Array(name)] = TreeModel.AttributeValue(try await volume.xattr(Array(name), of: inode))
+        }
+        return attributes
+    }
+}
+
+extension MountedVolume {
+    /// The root, or a directory in it.
+    func topDirectory(_ name: [UInt8]?) async throws(FileSystemError) -> Inode {
+        let root = try await rootDirectory()
+        guard let name else { return root }
+        defer { root.release() }
+        return try await lookup(FileName(name), in: root)
     }
 }

@@ -19,6 +19,17 @@ package struct TreeModel {
         package var name: [UInt8]
     }
 
+    /// The value of an extended attribute, with a number for its bytes.
+    package struct AttributeValue: Equatable, Sendable {
+        package let bytes: [UInt8]
+        package let digest: UInt64
+
+        package init(_ bytes: [UInt8]) {
+            self.bytes = bytes
+            digest = bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        }
+    }
+
     package struct Node {
         package var type: FileType
         package var identity = Identity(number: 0, generation: 0)
@@ -32,7 +43,7 @@ package struct TreeModel {
         package var target: [UInt8] = []
         /// Regular files.
         package var content = FileContent()
-        package var attributes: [[UInt8]: [UInt8]] = [:]
+        package var attributes: [[UInt8]: AttributeValue] = [:]
         package var openCount = 0
         /// The step that changed its names or attributes last.
         package var lastChange = 0

@@ -93,12 +93,10 @@ extension Workload {
         let size = model.nodes[node]!.content.count
         let first = offset(in: size), count = byteCount()
         let keepsSize = random.next(below: 2) == 0
+        let before = model.nodes[node]!.content
         operation = "allocate \(node) \(first)+\(count)\(keepsSize ? ", size kept" : ""), size \(size)"
         if !keepsSize, first + count > size { model.nodes[node]!.content.truncate(to: first + count) }
-        let _: Void? = try await withOpen(node, OpenMode(writes: true)) { [self] inode throws(FileSystemError) in
-            try await volume.allocate(
-                inode, UInt64(first)..<UInt64(first + count), .allocate(keepsSize: keepsSize))
-        }
+        try await allocate(node, first..<first + count, .allocate(keepsSize: keepsSize), before: before)
     }
 
     func punch() async throws(SimulationFailure) {
@@ -106,9 +104,22 @@ extension Workload {
         let size = model.nodes[node]!.content.count
         let first = Int(random.next(below: UInt64(size + 1))), count = byteCount()
         operation = "punch \(node) \(first)+\(count), size \(size)"
+        let before = model.nodes[node]!.content
         model.nodes[node]!.content.zero(first..<first + count)
+        try await allocate(node, first..<first + count, .punchHole, before: before)
+    }
+
+    /// A volume without unwritten extents refuses all of it; then the file is as it was `before`.
+    private func allocate(
+        _ node: Int, _ range: Range<Int>, _ mode: MountedVolume.AllocationMode, before: FileContent
+    ) async throws(SimulationFailure) {
         let _: Void? = try await withOpen(node, OpenMode(writes: true)) { [self] inode throws(FileSystemError) in
-            try await volume.allocate(inode, UInt64(first)..<UInt64(first + count), .punchHole)
+            do throws(FileSystemError) {
+                try await volume.allocate(inode, UInt64(range.lowerBound)..<UInt64(range.upperBound), mode)
+            } catch {
+                guard error == .notSupported else { throw error }
+                model.nodes[node]!.content = before
+            }
         }
     }
 
@@ -156,7 +167,10 @@ extension Workload {
                         of: from, at: UInt64(first), to: inode, at: UInt64(place), byteCount: UInt64(count))
                 })
         else { return }
-        guard copied == UInt64(bytes.count) else { throw SimulationFailure("copied \(copied) of \(bytes.count)") }
+        guard copied <= UInt64(bytes.count) else { throw SimulationFailure("copied \(copied) of \(bytes.count)") }
+        // A full volume takes a part only.
+        model.nodes[target]!.content = before.nodes[target]!.content
+        model.nodes[target]!.content.write(Array(bytes[..<Int(copied)]), at: place)
     }
 
     /// What is called data covers all bytes that are not zero.

@@ -7,6 +7,8 @@ package import FileSystem
 package final class Workload {
     package let volume: MountedVolume
     package let environment: any EngineEnvironment
+    /// The directory of the root that it works in; nil: the root.
+    package let top: [UInt8]?
     let random: SeededRandom
     package internal(set) var model: TreeModel
     /// The inodes of nodes that are in use, referenced.
@@ -27,18 +29,23 @@ package final class Workload {
     package private(set) var stepCount = 0
     package internal(set) var refusedCount = 0
     package private(set) var history: WorkloadHistory
+    /// The model as the present step found it.
+    var before = TreeModel()
+    /// Operations that a full volume refused.
+    package private(set) var noSpaceCount = 0
     /// What the present step is.
     var operation = ""
     /// Nodes whose contents are durable when the step has ended.
     var syncedNodes: [Int] = []
     /// The last step whose names are durable when this one has ended.
     var durableStep = 0
-    /// Set when xattrs are there to be tested.
-    var hasAttributes = false
 
     /// - Parameter model: what is on the volume already.
-    package init(volume: MountedVolume, environment: any EngineEnvironment, model: TreeModel, seed: UInt64) {
+    package init(
+        volume: MountedVolume, environment: any EngineEnvironment, model: TreeModel, top: [UInt8]? = nil, seed: UInt64
+    ) {
         self.volume = volume
+        self.top = top
         self.environment = environment
         self.model = model
         random = SeededRandom(seed: seed)
@@ -49,7 +56,7 @@ package final class Workload {
     package func step() async throws(SimulationFailure) {
         stepCount += 1
         model.step = stepCount
-        let before = model
+        before = model
         operation = ""
         do throws(SimulationFailure) {
             try await chooseStep()
@@ -58,6 +65,7 @@ package final class Workload {
         }
         trace?("\(stepCount) \(operation)\(deviceError.map { ": \($0)" } ?? "")")
         history.note(model, before: before, step: stepCount)
+        before = TreeModel()
         await releaseSome()
     }
 
@@ -75,11 +83,10 @@ package final class Workload {
         history.becameDurable(step: stepCount)
     }
 
-    /// Closes what is open and lets go of all inodes.
+    /// Closes what is open and lets go of all inodes. The model stays as it is: what was open may be there after a crash.
     package func finish() async {
         for handle in handles {
             if let inode = inodes[handle.node] { await volume.closeFile(inode, handle.mode) }
-            model.close(handle.node)
         }
         handles = []
         for node in inodes.keys.sorted() { inodes[node]!.release() }
@@ -99,13 +106,16 @@ package final class Workload {
         case 67..<70: try await allocate()
         case 70..<73: try await punch()
         case 73..<78: try await read()
-        case 78..<80: try await list()
-        case 80..<83: try await changeMode()
+        case 78..<79: try await list()
+        case 79..<80: try await listAttributes()
+        case 80..<81: try await changeMode()
+        case 81..<83: if isFull { try await removeAttribute() } else { try await setAttribute() }
         case 83..<87: try await openOrClose()
         case 87..<94: try await sync()
         case 94..<95: try await syncVolume()
         case 95..<97: try await copyRange()
         case 97..<98: try await seek()
+        case 98..<99: try await removeAttribute()
         default:
             operation = "sleep"
             await environment.sleep(until: environment.now + .milliseconds(Int(random.next(below: 6000))))
@@ -119,7 +129,7 @@ package final class Workload {
         if let known = inodes[node] { return known }
         let found: Inode
         if node == TreeModel.root {
-            found = try await volume.rootDirectory()
+            found = try await volume.topDirectory(top)
         } else {
             let place = model.nodes[node]!.places[0]
             found = try await volume.lookup(FileName(place.name), in: try await inode(of: place.directory))
@@ -176,6 +186,7 @@ package final class Workload {
             deviceError = found
             return
         }
+        if found == .noSpace, expected == nil { return try await undoForLackOfSpace() }
         guard found == expected else {
             throw SimulationFailure(
                 "answered \(found.map { "\($0)" } ?? "success") instead of \(expected.map { "\($0)" } ?? "success")")
@@ -188,10 +199,27 @@ package final class Workload {
         do throws(FileSystemError) {
             return try await body()
         } catch {
+            if error == .noSpace {
+                try await undoForLackOfSpace()
+                return nil
+            }
             guard isDeviceError(error) else { throw SimulationFailure("answered \(error)") }
             deviceError = error
             return nil
         }
+    }
+
+    /// The operation was refused because the volume is full: nothing has changed. That must be true, and what was
+    /// accepted before must not fail for it.
+    private func undoForLackOfSpace() async throws(SimulationFailure) {
+        let isSync = ["fsync", "fdatasync", "sync", "close"].contains { operation.hasPrefix($0) }
+        let space = try? await volume.statistics()
+        guard !isSync, let space, space.freeBlockCount < space.blockCount / 6 else {
+            throw SimulationFailure(
+                "answered noSpace, \(space.map { "\($0.freeBlockCount)" } ?? "?") clusters are free")
+        }
+        noSpaceCount += 1
+        model = before
     }
 
     private func isDeviceError(_ error: FileSystemError) -> Bool {
