@@ -142,7 +142,11 @@ extension Directory {
         var predecessor: MetadataBlock?
         var number = index.root.bytes[IndexRoot.Field.firstFree]
         var walked: UInt64 = 0
+        // Brent's: a list that comes back to a block that was marked is a loop.
+        var marked: UInt64 = 0
         while number != 0, walked < most {
+            guard number != marked else { throw corrupt("the free list is a loop", block: index.root.number) }
+            if walked & (walked &- 1) == 0 { marked = number }
             let area = try await area(atBlock: number)
             if area.freeLength >= need { return (area, predecessor) }
             predecessor = area.block

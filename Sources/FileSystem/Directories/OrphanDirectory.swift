@@ -70,7 +70,7 @@ struct Orphanage {
             Directory.Insertion(name: name, space: space, leaf: place), number: orphan.number,
             type: orphan.fileType ?? .regular, handle)
         if orphan.isDirectory {
-            inode.attributes.linkCount += 1
+            inode.gainSubdirectory()
             inode.storeAttributes(handle)
         }
         orphan.attributes.linkCount = 0

@@ -63,11 +63,17 @@ extension MountedVolume {
         let credits = birth.credits + Directory.insertionCredits
         let child = try await transaction(credits: credits) { handle throws(FileSystemError) in
             let child = try await birth.carryOut(reservation, handle)
-            if content.type == .directory { directory.attributes.linkCount += 1 }
+            if content.type == .directory { directory.gainSubdirectory() }
             try names.carryOut(insertion, number: child.number, type: content.type, handle)
             return child
         }
-        try await directory.holdDentryLock(for: child)
+        do throws(FileSystemError) {
+            try await directory.holdDentryLock(for: child)
+            try await syncIfAsked(directory)
+        } catch {
+            child.release()
+            throw error
+        }
         return child
     }
 

@@ -38,6 +38,7 @@ extension MountedVolume {
             try names.carryOut(insertion, number: inode.number, type: inode.fileType ?? .regular, handle)
         }
         try await directory.holdDentryLock(for: inode)
+        try await syncIfAsked(directory)
     }
 
     /// The orphan directory that lists the inode, locked exclusively.
@@ -76,6 +77,7 @@ extension MountedVolume {
         try await requireParent(of: child, is: directory)
         try await child.lock(.exclusive)
         defer { child.unlock(.exclusive) }
+        try await requireParent(ofLocked: child, is: directory)
         try child.requireMovable()
         if isDirectory, !(try await Directory(child).isEmpty()) { throw .directoryNotEmpty }
         try await directory.expelDentries(of: child)
@@ -85,10 +87,11 @@ extension MountedVolume {
         let removal = try await names.planRemoval(of: name)
         let credits = Directory.removalCredits + Credits.inodeUpdate + (isLast ? Credits.orphanEntry : 0)
         try await transaction(credits: credits) { handle throws(FileSystemError) in
-            if isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
+            if isDirectory { directory.loseSubdirectory() }
             try names.carryOut(removal, handle)
             try await self.dropLink(of: child, orphanage, handle)
         }
+        try await syncIfAsked(directory)
     }
 
     /// One link less; the last one with `orphanage`.
@@ -107,8 +110,18 @@ extension MountedVolume {
     }
 
     /// A directory has one name. One that says it is somewhere else could lie above `directory`, whose lock is held: a
-    /// loop, and waiting for its lock would never end.
+    /// loop, and waiting for its lock would never end. So this is asked before, unless somebody is just changing the
+    /// child; and again behind its lock (``requireParent(ofLocked:is:)``).
     func requireParent(of child: Inode, is directory: Inode) async throws(FileSystemError) {
+        guard child.isDirectory, child.gate.tryLock(.shared) else { return }
+        defer { child.gate.unlock(.shared) }
+        try await child.metaLock.acquire(.protectedRead)
+        defer { child.metaLock.release(.protectedRead) }
+        try await requireParent(ofLocked: child, is: directory)
+    }
+
+    /// As ``requireParent(of:is:)`` for one who holds the child's lock.
+    func requireParent(ofLocked child: Inode, is directory: Inode) async throws(FileSystemError) {
         guard child.isDirectory else { return }
         let parent = try await Directory(child).parentNumber()
         guard parent == directory.number else {

@@ -20,6 +20,15 @@ extension Inode {
         guard attributes.attributeFlags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted }
     }
 
+    /// A directory's links are 2 and one for each directory in it. A count that was wrong on disk stays within bounds.
+    func gainSubdirectory() {
+        if attributes.linkCount < UInt32.max { attributes.linkCount += 1 }
+    }
+
+    func loseSubdirectory() {
+        if attributes.linkCount > 2 { attributes.linkCount -= 1 }
+    }
+
     /// Owner, mode, times and xattrs may be changed.
     func requireAlterable() throws(FileSystemError) {
         try requireMovable()
@@ -27,6 +36,13 @@ extension Inode {
 }
 
 extension MountedVolume {
+    /// Waits until the change of a directory is durable if one of them asks for it (chattr +D, +S).
+    func syncIfAsked(_ directories: Inode...) async throws(FileSystemError) {
+        let flags: DinodeAttributes = [.synchronous, .synchronousDirectory]
+        guard directories.contains(where: { !$0.attributes.attributeFlags.isDisjoint(with: flags) }) else { return }
+        try await commit()
+    }
+
     /// Spec: ocfs2-disk-2 19 rule 6.
     package var linkCountMax: UInt32 { features.hasIndexedDirectories ? 0x7fff_ffff : 32000 }
 }

@@ -28,7 +28,7 @@ extension MountedVolume {
             try await directory.locked(.exclusive) { () throws(FileSystemError) in
                 try await Renaming(from: from, name: name, to: to, newName: newName, mode: mode).run()
             }
-            return
+            return try await syncIfAsked(directory)
         }
         await renameGate.lock(.exclusive)
         defer { renameGate.unlock(.exclusive) }
@@ -47,6 +47,7 @@ extension MountedVolume {
             from: from, name: name, to: to, newName: newName, mode: mode, ancestors: ancestors,
             newAncestors: newAncestors
         ).run()
+        try await syncIfAsked(directory, newDirectory)
     }
 
     /// Deeper is a loop.
@@ -113,7 +114,10 @@ private struct Renaming {
         try await volume.requireParent(of: child, is: from.inode)
         try child.requireMovable()
         guard let target else {
-            try await child.locked(.exclusive) { () throws(FileSystemError) in try await self.move(child) }
+            try await child.locked(.exclusive) { () throws(FileSystemError) in
+                try await self.volume.requireParent(ofLocked: child, is: self.from.inode)
+                try await self.move(child)
+            }
             return
         }
         let other = try await volume.child(target, of: to.inode)
@@ -122,6 +126,8 @@ private struct Renaming {
         try to.inode.requireRemovableNames()
         try other.requireMovable()
         try await lockBoth(child, other) { () throws(FileSystemError) in
+            try await self.volume.requireParent(ofLocked: child, is: self.from.inode)
+            try await self.volume.requireParent(ofLocked: other, is: self.to.inode)
             if mode == .exchange {
                 try await self.exchange(child, other)
             } else {
@@ -180,7 +186,7 @@ private struct Renaming {
         let credits = 2 + Directory.removalCredits + 2 * Self.childCredits + (isLast ? Credits.orphanEntry : 0)
         try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
             self.setParent(of: child, dots, from: from, to: to, handle)
-            if other.isDirectory, self.to.inode.attributes.linkCount > 2 { self.to.inode.attributes.linkCount -= 1 }
+            if other.isDirectory { self.to.inode.loseSubdirectory() }
             self.to.retarget(target, to: child.number, type: child.fileType ?? .regular, handle)
             try self.from.carryOut(removal, handle)
             self.changed(child, handle)
@@ -227,8 +233,8 @@ private struct Renaming {
         guard let dots else { return }
         dots.area.view.retarget(dots.entry, inode: to.inode.number, type: .directory)
         handle.modify(dots.area.block)
-        if from.inode.attributes.linkCount > 2 { from.inode.attributes.linkCount -= 1 }
-        to.inode.attributes.linkCount += 1
+        from.inode.loseSubdirectory()
+        to.inode.gainSubdirectory()
     }
 
     private func changed(_ child: Inode, _ handle: JournalHandle) {

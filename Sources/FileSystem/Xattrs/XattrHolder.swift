@@ -83,6 +83,22 @@ final class XattrHolder {
         }
     }
 
+    /// What a change relies on besides: names and values do not overlap, nor cross a block boundary in a bucket; the sum
+    /// of their lengths in a bucket's header is computed anew.
+    func requireChangeable() throws(FileSystemError) {
+        var end = bytes.count
+        let blockSize = inode.volume.blockSize
+        for entry in (0..<count).map({ storage[$0] }).sorted(by: { $0.nameOffset > $1.nameOffset }) {
+            let entryEnd = entry.nameOffset + entry.nameValueSize
+            guard entryEnd <= end else { throw corrupt("attributes overlap at \(entry.nameOffset)") }
+            if kind == .bucket, entry.nameValueSize > 0, entry.nameOffset / blockSize != (entryEnd - 1) / blockSize {
+                throw corrupt("an attribute crosses a block boundary at \(entry.nameOffset)")
+            }
+            end = entry.nameOffset
+        }
+        if kind == .bucket { bucket.nameValueLength = (0..<count).reduce(0) { $0 + storage[$1].nameValueSize } }
+    }
+
     func corrupt(_ what: String) -> FileSystemError {
         inode.volume.report(Corruption(block: blocks[0].number, inode: inode.number, what: what))
     }

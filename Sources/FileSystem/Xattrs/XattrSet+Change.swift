@@ -45,6 +45,7 @@ extension XattrSet {
         guard let (holder, index) = try await find(key) else { throw .noAttribute }
         let entry = holder.storage[index]
         let old = entry.isLocal ? nil : try holder.valueTree(of: entry)
+        try holder.requireChangeable()
         holder.remove(at: index)
         try await carryOut(Plan(target: holder, entry: -1, old: old), nil, [], change)
     }
@@ -55,6 +56,7 @@ extension XattrSet {
     private func plan(_ key: XattrKey, valueSize: Int) async throws(FileSystemError) -> Plan? {
         var plan = Plan()
         if let inline = try inlineHolder() {
+            try inline.requireChangeable()
             let known = inline.find(key)
             if let known { plan.old = try take(known, out: inline) }
             if let entry = inline.insert(key, valueSize: valueSize) {
@@ -69,6 +71,7 @@ extension XattrSet {
             }
         }
         guard let outer = try await outerHolder(for: key.hash) else { return plan }
+        try outer.requireChangeable()
         if let known = outer.find(key) { plan.old = try take(known, out: outer) }
         guard let entry = outer.insert(key, valueSize: valueSize) else { return nil }
         plan.target = outer
@@ -179,23 +182,28 @@ extension XattrSet {
     private func carryOut(
         _ plan: Plan, _ key: XattrKey?, _ value: [UInt8], _ change: (inout InodeAttributes) -> Void
     ) async throws(FileSystemError) {
-        let freeing = try await plan.old.asyncMap { tree throws(FileSystemError) in
-            try await ValueFreeing.prepare(tree, self.inode)
+        guard let old = plan.old else { return try await carryOut(plan, key, value, nil, change) }
+        let freeing = try await ValueFreeing.prepare(old, inode)
+        defer { freeing.release() }
+        try await freeing.exclusively { () throws(FileSystemError) in
+            try await self.carryOut(plan, key, value, freeing, change)
         }
-        defer { freeing?.release() }
+    }
+
+    private func carryOut(
+        _ plan: Plan, _ key: XattrKey?, _ value: [UInt8], _ freeing: ValueFreeing?,
+        _ change: (inout InodeAttributes) -> Void
+    ) async throws(FileSystemError) {
         var (needs, credits) = Self.needs(forValueOf: key == nil ? 0 : value.count, volume)
-        if plan.target == nil {
-            needs.metadataBlocks += 1
-            credits += Credits.suballocation + 1
-        }
+        needs.metadataBlocks += (freeing?.needs.metadataBlocks ?? 0) + (plan.target == nil ? 1 : 0)
+        credits += plan.target?.credits ?? Credits.suballocation + 1
+        credits += Credits.inodeUpdate + (plan.source?.credits ?? 0) + (freeing?.credits ?? 0)
         let reservation = try await volume.reserve(needs)
         defer { reservation.release() }
         try await freeing?.lock()
         defer { freeing?.unlock() }
-        credits += Credits.inodeUpdate + (plan.target?.credits ?? 0) + (plan.source?.credits ?? 0)
-        credits += freeing?.credits ?? 0
         try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
-            try await freeing?.carryOut(handle)
+            try await freeing?.carryOut(reservation, handle)
             plan.source?.store(handle)
             var target = plan.target, entry = plan.entry
             if target == nil, let key {
@@ -240,14 +248,5 @@ extension XattrSet {
         // The root in the block has changed; a bucket's check covers it.
         target.load()
         target.store(handle)
-    }
-}
-
-extension Optional {
-    fileprivate func asyncMap<Result, Failure: Error>(
-        _ body: (Wrapped) async throws(Failure) -> Result
-    ) async throws(Failure) -> Result? {
-        guard let self else { return nil }
-        return try await body(self)
     }
 }

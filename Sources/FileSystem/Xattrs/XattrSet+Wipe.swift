@@ -49,16 +49,27 @@ extension MountedVolume {
 extension XattrSet {
     /// Removes every attribute of the holder whose value lies outside, with that value.
     fileprivate func freeValues(in holder: XattrHolder) async throws(FileSystemError) {
+        try holder.requireChangeable()
         while let index = (0..<holder.count).first(where: { !holder.storage[$0].isLocal }) {
             let freeing = try await ValueFreeing.prepare(try holder.valueTree(of: holder.storage[index]), inode)
             defer { freeing.release() }
-            try await freeing.lock()
-            defer { freeing.unlock() }
-            holder.remove(at: index)
-            try await volume.transaction(credits: freeing.credits + holder.credits) { handle throws(FileSystemError) in
-                try await freeing.carryOut(handle)
-                holder.store(handle)
+            try await freeing.exclusively { () throws(FileSystemError) in
+                try await self.free(freeing, at: index, of: holder)
             }
+        }
+    }
+
+    private func free(
+        _ freeing: ValueFreeing, at index: Int, of holder: XattrHolder
+    ) async throws(FileSystemError) {
+        let reservation = try await volume.reserve(freeing.needs)
+        defer { reservation.release() }
+        try await freeing.lock()
+        defer { freeing.unlock() }
+        holder.remove(at: index)
+        try await volume.transaction(credits: freeing.credits + holder.credits) { handle throws(FileSystemError) in
+            try await freeing.carryOut(reservation, handle)
+            holder.store(handle)
         }
     }
 }
