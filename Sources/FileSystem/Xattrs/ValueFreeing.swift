@@ -1,11 +1,11 @@
 import Journal
 import OCFS2Layout
 
-/// The clusters of an attribute's value on their way to the truncate log, or, where they are shared with a reflinked file,
-/// out of one more count. Spec: ocfs2-disk-2 16.4, 17.2.
+/// The clusters of an attribute's value on their way to the truncate log, or, where they are shared with a reflinked
+/// file, out of one more count. Spec: ocfs2-disk-2 16.4, 17.2.
 ///
-/// Order of use: ``prepare(_:_:)``, ``exclusively(_:)`` around the rest, the reservation with ``needs`` in it, ``lock()``,
-/// the handle with ``credits``, ``carryOut(_:_:)``, ``release()``.
+/// Order of use: ``prepare(_:_:)``, ``exclusively(_:)`` around the rest, the reservation with ``needs`` in it,
+/// ``lock()``, the handle with ``credits``, ``carryOut(_:_:)``, ``release()``.
 final class ValueFreeing {
     /// A run that is freed in one step.
     private struct Piece {
@@ -20,8 +20,8 @@ final class ValueFreeing {
     private let room: FreeingRoom
     private var pieces: [Piece] = []
     private var locks: [RemovalLocks] = []
-    /// Of the refcount tree, while it is held.
-    private var refcountRoot: MetadataBlock?
+    /// The tree that counts shared clusters, and its root, while they are held.
+    private var sharing: (refcounts: RefcountTree, root: MetadataBlock)?
 
     private init(_ tree: ExtentTree, _ inode: Inode, _ extents: [Extent], _ room: FreeingRoom) {
         self.tree = tree
@@ -50,7 +50,8 @@ final class ValueFreeing {
         return ValueFreeing(tree, inode, extents, try await inode.volume.prepareToFree(max(1, clusters)))
     }
 
-    /// Runs `body` with the refcount tree to itself, if clusters are shared. Behind the inode's lock, before allocators.
+    /// Runs `body` with the refcount tree to itself, if clusters are shared. Behind the inode's lock, before
+    /// allocators.
     func exclusively(_ body: () async throws(FileSystemError) -> Void) async throws(FileSystemError) {
         guard extents.contains(where: \.isRefcounted) else {
             pieces = extents.map { Piece(extent: $0) }
@@ -58,8 +59,8 @@ final class ValueFreeing {
         }
         let refcounts = try volume.refcountTree(of: inode)
         try await refcounts.exclusively { root throws(FileSystemError) in
-            self.refcountRoot = root
-            defer { self.refcountRoot = nil }
+            self.sharing = (refcounts, root)
+            defer { self.sharing = nil }
             self.pieces = try await self.split(refcounts, root)
             try await body()
         }
@@ -91,25 +92,21 @@ final class ValueFreeing {
 
     /// For the refcount tree and for cutting the value's tree.
     var needs: SpaceNeeds {
-        guard let refcountRoot, let refcounts = try? volume.refcountTree(of: inode) else { return SpaceNeeds() }
-        return SpaceNeeds(
-            metadataBlocks: tree.metadataNeeded() + sharedCount * refcounts.metadataNeeded(refcountRoot))
+        guard let (refcounts, root) = sharing else { return SpaceNeeds() }
+        return SpaceNeeds(metadataBlocks: tree.metadataNeeded() + sharedCount * refcounts.metadataNeeded(root))
     }
 
     var credits: Int {
-        var credits = tree.removeCredits + Credits.clusterFree
-        if let refcountRoot, let refcounts = try? volume.refcountTree(of: inode) {
-            credits += sharedCount * refcounts.credits(refcountRoot)
-        }
-        return credits
+        let credits = tree.removeCredits + Credits.clusterFree
+        guard let (refcounts, root) = sharing else { return credits }
+        return credits + sharedCount * refcounts.credits(root)
     }
 
     func lock() async throws(FileSystemError) {
         locks = [try await tree.lockForRemoving()]
-        guard let refcountRoot else { return }
-        let refcounts = try volume.refcountTree(of: inode)
+        guard let (refcounts, root) = sharing else { return }
         for piece in pieces where piece.extent.isRefcounted {
-            locks.append(try await refcounts.lockForRemoving(of: run(piece.extent), refcountRoot))
+            locks.append(try await refcounts.lockForRemoving(of: run(piece.extent), root))
         }
     }
 
@@ -120,11 +117,10 @@ final class ValueFreeing {
         for piece in pieces.reversed() {
             let extent = piece.extent, run = run(extent)
             try await tree.remove(cpos: extent.cpos, count: extent.count, locks[0], reservation, handle)
-            if extent.isRefcounted, let refcountRoot, let reservation {
+            if extent.isRefcounted, let (refcounts, root) = sharing, let reservation {
                 next -= 1
-                let refcounts = try volume.refcountTree(of: inode)
                 try await refcounts.setCount(
-                    of: run, to: piece.shareCount - 1, refcountRoot, locks[next], reservation, handle)
+                    of: run, to: piece.shareCount - 1, root, locks[next], reservation, handle)
                 if piece.shareCount > 1 { continue }
             }
             try await volume.freeClusters(run, handle)

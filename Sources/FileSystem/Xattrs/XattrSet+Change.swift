@@ -19,7 +19,8 @@ extension XattrSet {
     /// Steps until there is room: conversions and divisions.
     private static let stepsMax = 24
 
-    /// Stores the value under this name, in one transaction with `alsoChanging` the attributes. Spec: ocfs2-disk-2 16.5.
+    /// Stores the value under this name, in one transaction with `alsoChanging` the attributes. Spec: ocfs2-disk-2
+    /// 16.5.
     func set(
         _ key: XattrKey, to value: [UInt8], _ mode: MountedVolume.XattrMode,
         alsoChanging change: (inout InodeAttributes) -> Void = { _ in }
@@ -89,10 +90,15 @@ extension XattrSet {
 
     // MARK: Room
 
-    /// Makes the tail of the dinode an xattr area if that is free and the entry will fit there. Spec: ocfs2-disk-2 16.2.
+    /// Makes the tail of the dinode an xattr area if that is free and the entry will fit there. Spec: ocfs2-disk-2
+    /// 16.2.
     private func makeInlineArea(for nameValueSize: Int) async throws(FileSystemError) {
         let size = inlineSizePossible()
         guard size > 0, fits(nameValueSize, inEmpty: size) else { return }
+        // A flush of the file's data counts on the room that it saw in the dinode.
+        let data = inode.data
+        await data?.changeLock.lock(.exclusive)
+        defer { data?.changeLock.unlock(.exclusive) }
         try await volume.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             guard self.inlineSizePossible() == size else { return }
             self.beginInlineArea(size)

@@ -3,7 +3,8 @@ import LayoutKit
 import OCFS2Layout
 
 extension MountedVolume {
-    /// Frees everything that the attributes of a wiped inode have outside of its dinode. Spec: ocfs2-disk-2 22.7 step 3.
+    /// Frees everything that the attributes of a wiped inode have outside of its dinode. Spec: ocfs2-disk-2 22.7 step
+    /// 3.
     ///
     /// Each step leaves attributes that can be wiped further after a crash.
     package func wipeXattrs(of inode: Inode) async throws(FileSystemError) {

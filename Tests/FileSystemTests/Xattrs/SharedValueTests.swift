@@ -56,7 +56,9 @@ struct SharedValueTests {
         }
     }
 
-    @Test("a shared value stays with the others when one removes or replaces it, and goes with the last", arguments: 0..<3)
+    @Test(
+        "a shared value stays with the others when one removes or replaces it, and goes with the last",
+        arguments: 0..<3)
     func freeing(way: Int) throws {
         let image = try VolumeImage.make(.init(blockSize: 1024))
         let value = (0..<20000).map { UInt8(truncatingIfNeeded: $0 &* 11) }
