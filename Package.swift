@@ -142,7 +142,10 @@ let testTargets: [Target] = [
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),
     tests(
         "FUSEServerTests",
-        ["FUSEServer", "FUSELayout", "FileSystem", "EngineSimulation", "EngineKit", "LayoutKit", "LinuxReactor"]),
+        [
+            "FUSEServer", "FUSELayout", "FileSystem", "OCFS2Layout", "EngineSimulation", "EngineKit", "LayoutKit",
+            "LinuxReactor",
+        ]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),

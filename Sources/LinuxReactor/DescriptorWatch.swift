@@ -43,7 +43,8 @@ package final class DescriptorWatch: ReadinessSource {
         reactor.queueIfReady(self)
     }
 
-    override var wantsDelivery: Bool { isReadable && !isPaused }
+    // Without a handler it is watched no more, and nobody would take what waits.
+    override var wantsDelivery: Bool { isReadable && !isPaused && handler != nil }
 
     override func deliver() {
         handler?.descriptorReadable(self)

@@ -58,7 +58,7 @@ package final class DiskFile: @unchecked Sendable {
     var operationsUnderWay = 0
     var isClosed = false
 
-    private let claim: DiskClaim?
+    private var claim: DiskClaim?
 
     /// Opens and claims a disk. May wait for the device: not for the reactor's thread where that matters.
     ///
@@ -109,6 +109,12 @@ package final class DiskFile: @unchecked Sendable {
     deinit {
         Glibc.close(bufferedDescriptor)
         if directDescriptor >= 0 { Glibc.close(directDescriptor) }
+    }
+
+    /// Lets others claim the disk, whoever still holds the object. On the reactor's thread; nothing is under way.
+    package func releaseClaim() {
+        precondition(operationsUnderWay == 0, "the claim on \(path) is given back while it is used")
+        claim = nil
     }
 
     /// The size now, which a device or file may have changed since it was opened.

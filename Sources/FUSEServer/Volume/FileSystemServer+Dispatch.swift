@@ -117,8 +117,9 @@ extension FileSystemServer {
             .readDirectoryPlusAuto, .asyncDirectIO, .parallelDirectoryOperations, .abortError, .maxPages,
             .cacheSymlinks, .explicitInvalidateData, .handleKillPrivilegesV2, .setExtendedAttributeExtended,
             .initExtended, .securityContext, .createSupplementaryGroup, .hasExpireOnly, .directIOAllowMmap,
-            .allowIDMap,
         ]
+        // Deviation from fuse 19: not ALLOW_IDMAP. With it the head of every request that makes nothing carries no
+        // user (seen on 6.18: all bits set), and whether an owner or root asks is what xattrs and flags turn on.
         if options.hasAccessLists { wanted.formUnion([.posixACL, .dontMask]) }
         let flags = wanted.intersection(offer.flags)
         let minor = min(offer.minor, FUSEVersion.minorOfFileSystem)

@@ -47,6 +47,7 @@ package final class FileDevice: BlockDevice {
     package func close() {
         precondition(freeSlots.count == completions.count, "a disk is closed that is in use")
         reactor.close(disk)
+        disk.releaseClaim()
     }
 }
 

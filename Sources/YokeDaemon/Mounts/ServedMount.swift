@@ -209,8 +209,10 @@ final class ServedMount: @unchecked Sendable {
     private func end() async {
         await server?.shutDown()
         server = nil
+        writeLog(LogRecord(.debug, "\(source): no request is under way any more"))
         await volume?.unmount()
         volume = nil
+        writeLog(LogRecord(.debug, "\(source): the volume is clean"))
         closeDevice()
         hasEnded = true
         for waiter in servingWaiters { waiter.fulfil(false) }

@@ -1,4 +1,5 @@
 import EngineKit
+import EngineSimulation
 import FUSELayout
 import FUSEServer
 import FileSystem
@@ -44,6 +45,7 @@ private func entry(_ answer: FakeKernel.Answer) throws -> FUSEEntryReply {
     func lookup() throws {
         let kernel = FakeKernel()
         let file = kernel.create("f")
+        let found = try entry(kernel.ask(.lookup, FakeKernel.name("f")))
         #expect(found.node == file.node && found.node == kernel.tree.root.children[0].node.number)
         #expect(found.generation == 7 && found.nameTimeout.seconds == 3600 && found.attributesTimeout.seconds == 3600)
         let missing = try entry(kernel.ask(.lookup, FakeKernel.name("none")))

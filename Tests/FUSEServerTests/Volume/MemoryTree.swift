@@ -1,6 +1,7 @@
 import EngineKit
 import FUSEServer
 import FileSystem
+import OCFS2Layout
 
 /// A node of a ``MemoryTree``.
 final class MemoryNode: FileSystemNode {
@@ -145,7 +146,7 @@ final class MemoryTree: FileSystemOperations {
     func makeSymbolicLink(
         _ name: FileName, in directory: MemoryNode, target: [UInt8], _ new: NewNode
     ) async throws(FileSystemError) -> MemoryNode {
-        let node = try make(name, in: directory, new, type: .symbolicLink)
+        let node = try make(name, in: directory, new, type: .symlink)
         node.data = target
         return node
     }
@@ -217,19 +218,19 @@ final class MemoryTree: FileSystemOperations {
     }
 
     private func visit(
-        _ directory: MemoryNode, _ index: Int, _ body: (DirectoryEntry) -> Bool
+        _ directory: MemoryNode, _ index: Int, _ body: (FileSystem.DirectoryEntry) -> Bool
     ) -> Bool {
         let (name, node) = entries(directory)[index]
         return name.bytes.withUnsafeBytes {
             body(
-                DirectoryEntry(
+                FileSystem.DirectoryEntry(
                     number: node.number, type: FileType(mode: node.mode) ?? .regular, name: $0,
                     next: DirectoryCookie(byteOffset: UInt64(index + 1))))
         }
     }
 
     func readDirectory(
-        _ directory: MemoryNode, from cookie: DirectoryCookie, _ visitor: (DirectoryEntry) -> Bool
+        _ directory: MemoryNode, from cookie: DirectoryCookie, _ visitor: (FileSystem.DirectoryEntry) -> Bool
     ) async throws(FileSystemError) {
         let count = entries(directory).count
         for index in min(Int(cookie.byteOffset), count)..<count {
@@ -238,7 +239,8 @@ final class MemoryTree: FileSystemOperations {
     }
 
     func readDirectoryWithInodes(
-        _ directory: MemoryNode, from cookie: DirectoryCookie, _ visitor: (DirectoryEntry, MemoryNode?) async -> Bool
+        _ directory: MemoryNode, from cookie: DirectoryCookie,
+        _ visitor: (FileSystem.DirectoryEntry, MemoryNode?) async -> Bool
     ) async throws(FileSystemError) {
         let list = entries(directory)
         for index in min(Int(cookie.byteOffset), list.count)..<list.count {
@@ -246,7 +248,7 @@ final class MemoryTree: FileSystemOperations {
             let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: name.bytes.count, alignment: 1)
             defer { copy.deallocate() }
             copy.copyBytes(from: name.bytes)
-            let entry = DirectoryEntry(
+            let entry = FileSystem.DirectoryEntry(
                 number: node.number, type: FileType(mode: node.mode) ?? .regular, name: UnsafeRawBufferPointer(copy),
                 next: DirectoryCookie(byteOffset: UInt64(index + 1)))
             guard await visitor(entry, index < 2 ? nil : node.retain()) else { return }
