@@ -41,7 +41,7 @@ extension ReplicationEngine {
         guard isSource(new.conn), !isSource(old.conn) else { return }
         enqueue(.worker) { engine in
             guard let disk = volume.usableDisk, isSource(volume.state.conn) else { return .done }
-            let uuid = disk.uuids.startResyncAsSource(random: engine.random.next())
+            let uuid = disk.uuids.startResyncAsSource(random: disk.uuids.freshSyncUUID)
             disk.touch()
             engine.logGenerations("updated sync UUID", volume, disk)
             return engine.syncMetadata(volume, .worker) { engine in

@@ -53,7 +53,8 @@ extension ReplicationEngine {
             let overlaps =
                 volume.intervals.overlapping(.local, sector: sector, byteCount: peerRequests[index].byteCount) != nil
             if overlaps, !faults.contains(.skipResyncLock) {
-                unlockExtent(volume, sector: sector)
+                // Nothing changed by this: whoever waits is asked again when the write is done.
+                volume.resyncExtents.unlock(ResyncExtents.extent(ofSector: sector))
                 return false
             }
             peerRequests[index].flags.insert(.holdsExtent)

@@ -45,7 +45,7 @@ extension ReplicationEngine {
             let extent = UInt64(ResyncExtents.extent(ofBit: bit))
             let overlaps = volume.intervals.overlapping(.local, sector: extent << 15, byteCount: 16 << 20) != nil
             if overlaps, !faults.contains(.skipResyncLock) {
-                unlockExtent(volume, sector: UInt64(bit) * 8)
+                volume.resyncExtents.unlock(ResyncExtents.extent(ofBit: bit))
                 return false
             }
             return true

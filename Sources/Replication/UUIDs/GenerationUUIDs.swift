@@ -89,10 +89,17 @@ extension GenerationUUIDs {
         setCurrent(random, isPrimary: isPrimary)
     }
 
-    /// Whether the bitmap counts from the beginning of a resync with this disk as source, whose end is not known.
+    /// Whether the bitmap counts from the beginning of a resync with this disk as source, whose end is not known: the
+    /// target may have the present generation.
     package var isResyncOpen: Bool {
-        bitmap != 0 && Self.areEqual(history0 &+ Self.syncOffset, bitmap)
+        guard bitmap != 0 else { return false }
+        return [history0, current].contains { Self.areEqual($0 &+ Self.syncOffset, bitmap) }
     }
+
+    /// What ``startResyncAsSource(random:)`` is to take where no generation of the bitmap is continued.
+    ///
+    /// Deviation: kernels take a random number. This one shows later, also after a crash, that a resync is open.
+    package var freshSyncUUID: UInt64 { current &+ Self.syncOffset }
 
     /// Gives the bitmap a generation without history.
     package mutating func setBitmap(_ uuid: UInt64) {

@@ -231,6 +231,22 @@ package struct UUIDComparison: Equatable, Sendable {
         return corrected
     }
 
+    /// The source's set with the bitmap counting from `base` again, which the target's bitmap does too; nil if it counts
+    /// from something else.
+    private static func withoutLostSync(
+        of source: GenerationUUIDs, insteadOf base: UInt64, _ circumstances: Circumstances
+    ) -> GenerationUUIDs? {
+        guard base != 0, circumstances.same(base &+ GenerationUUIDs.syncOffset, source.bitmap) else { return nil }
+        var corrected = source
+        if circumstances.same(source.history0, base) {
+            corrected.history0 = source.history1
+        } else if !circumstances.same(source.history1, base) {
+            return nil
+        }
+        corrected.bitmap = base
+        return corrected
+    }
+
     private static func isInHistory(
         _ uuid: UInt64, of uuids: GenerationUUIDs, _ circumstances: Circumstances
     ) -> Bool {
@@ -243,6 +259,14 @@ package struct UUIDComparison: Equatable, Sendable {
         _ own: GenerationUUIDs, _ peer: GenerationUUIDs, _ circumstances: Circumstances
     ) -> UUIDComparison {
         if own.bitmap != 0 && circumstances.same(own.bitmap, peer.bitmap) { return UUIDComparison(90, .splitBrain) }
+        // A resync that would have ended a split brain before began here, and the target never learned of it. Kernels let
+        // each of these push what both have in common further out of the history.
+        if let corrected = withoutLostSync(of: own, insteadOf: peer.bitmap, circumstances) {
+            return UUIDComparison(100, .splitBrainWithoutAncestor, .own(corrected))
+        }
+        if let corrected = withoutLostSync(of: peer, insteadOf: own.bitmap, circumstances) {
+            return UUIDComparison(100, .splitBrainWithoutAncestor, .peer(corrected))
+        }
         if isInHistory(own.history0, of: peer, circumstances) || isInHistory(own.history1, of: peer, circumstances) {
             return UUIDComparison(100, .splitBrainWithoutAncestor)
         }

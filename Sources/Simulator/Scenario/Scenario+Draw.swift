@@ -159,6 +159,8 @@ extension Scenario {
         network.jitter = random.chance(1, in: 4) ? network.latency * 4 : network.latency / 4
         network.nanosecondsPerKiB = random.skewed(500, 200_000)
         network.bufferSize = random.skewed(1 << 13, 1 << 20)
+        // As above: a full sync must end in time.
+        if volumes[0].sectors > 200_000 { network.bufferSize = max(network.bufferSize, 1 << 18) }
         fragmentOneIn = random.pick([0, 2, 10])
     }
 

@@ -76,6 +76,16 @@ struct GenerationUUIDsTests {
         #expect(!source.isResyncOpen)
     }
 
+    @Test("a resync that continues nothing is seen to be open too")
+    func freshResync() {
+        var source = set(0x101, 0, 0x30, 0x40)
+        let sync = source.startResyncAsSource(random: source.freshSyncUUID)
+        #expect(sync == 0x0001_0000_0000_0101)
+        #expect(source.isResyncOpen)
+        source.finishResyncAsSource()
+        #expect(!source.isResyncOpen)
+    }
+
     @Test("a new generation over an open one is told")
     func overOpenGeneration() {
         var uuids = set(0x11, 0x20, 0x30, 0x40)

@@ -110,7 +110,15 @@ struct UUIDComparisonTests {
         row(
             "the sync UUID was lost, and the source went on", [b, a + offset, e, a], [a, 0, c, d], rule: 71, 1,
             correctsOwn: [b, a, e, c]),
-        row("likewise, and the target too", [b, a + offset, e, a], [d, a, c, c], rule: 100, -100),
+        row(
+            "likewise, and the target too", [b, a + offset, e, a], [d, a, c, c], rule: 100, -100,
+            correctsOwn: [b, a, e, a]),
+        row(
+            "a lost sync UUID after a split brain", [b, a + offset, a, e], [d, a, c, c], rule: 100, -100,
+            correctsOwn: [b, a, e, e]),
+        row(
+            "a lost sync UUID after a split brain, as target", [d, a, c, c], [b, a + offset, a, e], rule: 100, -100,
+            correctsPeer: [b, a, e, e]),
         row("the target went on too", [b, e, a, d], [c, a, e, d], rule: 100, -100),
         row("far ahead, younger history", [b, e, a, d], [a, 0, c, d], rule: 80, 2),
         row("far ahead, older history", [b, e, d, a], [a, 0, c, d], rule: 80, 2),
