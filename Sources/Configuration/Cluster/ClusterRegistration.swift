@@ -25,7 +25,7 @@ package struct ClusterRegistration: Equatable, Sendable {
         package var diagnostics: [Diagnostic]
 
         /// One line and a hint each, as the command prints them.
-        package var text: String { diagnostics.map { ClusterFault.text($0) + "\n" }.joined() }
+        package var text: String { diagnostics.map { $0.shortText + "\n" }.joined() }
     }
 
     /// Reads both files below `root` and checks the cluster. Nothing is changed anywhere.

@@ -74,7 +74,7 @@ package struct ClusterTimers: Equatable, Sendable {
         if keepaliveDelayMilliseconds >= idleTimeoutMilliseconds {
             problems.append(
                 ClusterFault.diagnostic(
-                    .outOfRange, at: locations[.keepalive],
+                    .outOfRange, at: locations[.keepalive] ?? locations[.idle],
                     found: "\(ServiceSettings.Timer.keepalive.variable) = \(keepaliveDelayMilliseconds)",
                     expected: "less than \(ServiceSettings.Timer.idle.variable), \(idleTimeoutMilliseconds)",
                     fix: "a connection would be given up before it is tried"))
