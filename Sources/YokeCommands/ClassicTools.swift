@@ -5,13 +5,14 @@ internal import Glibc
 internal import MetadataTools
 internal import YokeControl
 
-/// drbdadm, drbdsetup, drbdmeta and drbd-overview as this program runs them.
+/// drbdadm, drbdsetup, drbdmeta, drbd-overview and o2cb as this program runs them.
 package enum ClassicTools {
     package static func run(_ invocation: Invocation) async -> Int32 {
         let call = DaemonCall(paths: invocation.paths, node: invocation.nodeOverride)
         switch invocation.tool {
         case "drbdadm": return await administer(invocation.arguments, call)
         case "drbdmeta": return metadataTool(call).run(invocation.arguments)
+        case "o2cb": return ClusterTool.run(invocation.arguments, call)
         case "drbdsetup": return call.run(["drbdsetup"] + invocation.arguments)
         default: return call.run([invocation.tool] + invocation.arguments)
         }
@@ -58,7 +59,7 @@ package enum ClassicTools {
         return "\(text) [\(now)]"
     }
 
-    private static func hostName() -> String {
+    static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -78,7 +79,7 @@ package enum CommandVersion {
     package static let text = "0.1"
 }
 
-private struct ClientOutput: AdministrationOutput {
+struct ClientOutput: AdministrationOutput {
     func standardOutput(_ text: String) { StandardStreams.output(text) }
     func standardError(_ text: String) { StandardStreams.error(text) }
 }

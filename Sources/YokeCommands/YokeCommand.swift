@@ -23,8 +23,8 @@ package struct YokeCommand: AsyncParsableCommand {
         commandName: "yoke",
         abstract: "Two servers, one live volume: administration of a yoked on this machine.",
         discussion: """
-            Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, also through
-            links of these names.
+            Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, yoke o2cb ...,
+            also through links of these names.
             """,
         version: CommandVersion.text,
         subcommands: [Status.self, Check.self, Up.self, Down.self, Export.self, Device.self, ProcDRBD.self])
@@ -80,7 +80,15 @@ struct Check: ParsableCommand {
             let word = diagnostic.severity == .error ? "error" : "warning"
             StandardStreams.output("\(word): \(diagnostic.text)\n")
         }
-        let errors = diagnostics.filter { $0.severity == .error }
+        var errors = diagnostics.filter { $0.severity == .error }
+        if configuration == nil {
+            let found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            for diagnostic in found {
+                let word = diagnostic.severity == .error ? "error" : "warning"
+                StandardStreams.output("\(word): \(diagnostic.shortText)\n")
+            }
+            errors += found.filter { $0.severity == .error }
+        }
         guard errors.isEmpty, let model = loaded.configuration else { throw ExitCode(errors.first?.exitCode ?? 10) }
         let names = model.ownResources.map(\.name)
         StandardStreams.output(

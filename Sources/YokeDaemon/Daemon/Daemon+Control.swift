@@ -20,6 +20,7 @@ extension Daemon: ControlService {
         case "drbd-overview": return await overview(output)
         case "export": return await export(words, output)
         case "device": return await device(words, output)
+        case "cluster": return cluster(words, output)
         case "minor": return minorState(words, output)
         case let name:
             output.standardError("yoked does not know the command '\(name ?? "")': use a command of the same release\n")

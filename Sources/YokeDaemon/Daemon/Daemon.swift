@@ -34,6 +34,7 @@ package final class Daemon: Sendable {
     let resyncOrder = ResyncOrder()
     let nodes = DeviceNodes()
     let front = NBDFront()
+    let membership = ClusterMembership()
 
     package init(settings: DaemonSettings, logger: Logger) {
         self.settings = settings

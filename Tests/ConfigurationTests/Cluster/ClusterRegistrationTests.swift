@@ -65,6 +65,27 @@ import Testing
         #expect(refusal?.text.contains("nodes 'hbA' and 'hbA.example.org' both are host") == true)
     }
 
+    @Test("the check of both files names what is wrong with the cluster that would be started")
+    func check() {
+        func kinds(_ file: String?, _ settings: String = "") -> [Diagnostic.Kind] {
+            var files = ["/etc/default/o2cb": settings]
+            files["/etc/ocfs2/cluster.conf"] = file
+            return ClusterCheck.diagnostics(
+                root: "/", hostName: "hbA", source: MemoryConfigurationSource(files: files)
+            ).map(\.kind)
+        }
+        let global = ClusterFileTests.canonical.replacing("local", with: "global")
+        #expect(kinds(nil, "O2CB_HEARTBEAT_THRESHOLD=2").isEmpty)
+        #expect(kinds(ClusterFileTests.canonical).isEmpty)
+        #expect(kinds(ClusterFileTests.canonical, "O2CB_HEARTBEAT_THRESHOLD=2") == [.outOfRange])
+        #expect(kinds(global) == [.notServed])
+        // Another cluster of the file may be for others.
+        let two = global + "cluster:\n\tname = mail\n\tnode_count = 0\n"
+        #expect(kinds(two, "O2CB_BOOTCLUSTER=mail") == [.noOwnHost])
+        #expect(kinds(two).isEmpty)
+        #expect(kinds("cluster\n") == [.unexpectedToken])
+    }
+
     @Test("both files of a root make the registration")
     func load() throws {
         let source = MemoryConfigurationSource(files: [
