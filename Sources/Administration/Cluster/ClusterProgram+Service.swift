@@ -26,7 +26,7 @@ extension ClusterProgram {
     func serve(_ verb: ServiceVerb, _ words: [String]) -> Int32 {
         var settings = ServiceSettings.load(root: context.root, source: context.source)
         for problem in settings.problems where isVerbose || problem.severity == .error { complain(problem.shortText) }
-        let cluster = words.first ?? settings.bootCluster
+        let cluster = words.first ?? settings.bootCluster ?? onlyCluster
         switch verb {
         case .status: return showStatus(cluster)
         case .configure: return ServiceDialogue(program: self).run(&settings)
@@ -40,6 +40,12 @@ extension ClusterProgram {
         case .stop, .offline: return offline(cluster)
         case .onlineStatus: return onlineStatus(cluster)
         }
+    }
+
+    /// The one of the file, where it has one.
+    private var onlyCluster: String? {
+        let clusters = ClusterFileReader.load(path: path, source: context.source).file?.clusters ?? []
+        return clusters.count == 1 ? clusters.first?.name : nil
     }
 
     /// False after saying why.

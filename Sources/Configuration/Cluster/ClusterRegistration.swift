@@ -95,8 +95,7 @@ extension Cluster {
                 ClusterFault.diagnostic(
                     .notServed, at: location,
                     found: "heartbeat_mode = global: Yoke does not serve the global heartbeat", expected: "local",
-                    fix: "yoke o2cb heartbeat-mode \(name) local, on all hosts; a volume made for global heartbeat "
-                        + "needs tunefs.ocfs2 --update-cluster-stack"))
+                    fix: "yoke o2cb heartbeat-mode \(name) local, on all hosts"))
         }
         for (index, node) in nodes.enumerated() {
             problems += node.registrationProblems()

@@ -142,6 +142,19 @@ import Testing
                 == ClusterOutcome(output: "Stopping O2CB cluster web: Unregistering O2CB cluster \"web\": OK\n"))
     }
 
+    @Test("without a name it is the cluster of the settings, else the only one of the file")
+    func namelessCluster() throws {
+        let host = try ClusterHost()
+        host.run("add-cluster web")
+        host.run("online")
+        #expect(host.service.calls == ["register web"])
+        host.run("offline")
+        host.run("add-cluster mail")
+        #expect(host.run("online").status == 1)
+        host.run("enable mail")
+        #expect(host.service.calls == ["register web", "unregister web", "register mail"])
+    }
+
     static let dialogueHead = """
         Configuring the O2CB driver.
 
