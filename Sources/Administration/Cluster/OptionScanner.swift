@@ -1,4 +1,4 @@
-/// Options as getopt_long takes them: `--name`, `--name=value`, `--name value`, unambiguous beginnings, `--` as the end.
+/// Options as getopt_long takes them: `--name`, `--name=value`, `--name value`, unambiguous beginnings, `--` as end.
 ///
 /// The texts for faults are getopt's.
 struct OptionScanner {
