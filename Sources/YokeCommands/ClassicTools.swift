@@ -6,7 +6,7 @@ internal import MetadataTools
 internal import VolumeTools
 internal import YokeControl
 
-/// The tools of DRBD and OCFS2 as this program runs them.
+/// The tools of DRBD, OCFS2 and O2CB as this program runs them.
 package enum ClassicTools {
     package static func run(_ invocation: Invocation) async -> Int32 {
         let call = DaemonCall(paths: invocation.paths, node: invocation.nodeOverride)
@@ -15,6 +15,7 @@ package enum ClassicTools {
         case "drbdmeta": return metadataTool(call).run(invocation.arguments)
         case "mount.ocfs2": return MountHelper.mount(invocation.arguments, call)
         case "umount.ocfs2", "umount.fuse.ocfs2": return MountHelper.unmount(invocation.arguments, call)
+        case "o2cb": return ClusterTool.run(invocation.arguments, call)
         case "drbdsetup": return call.run(["drbdsetup"] + invocation.arguments)
         case "mkfs.ocfs2": return VolumeCommands.format(call, invocation.arguments)
         case "mounted.ocfs2": return VolumeCommands.mounted(call, invocation.arguments)
@@ -63,7 +64,7 @@ package enum ClassicTools {
         return "\(text) [\(now)]"
     }
 
-    private static func hostName() -> String {
+    static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -83,7 +84,7 @@ package enum CommandVersion {
     package static let text = "0.1"
 }
 
-private struct ClientOutput: AdministrationOutput {
+struct ClientOutput: AdministrationOutput {
     func standardOutput(_ text: String) { StandardStreams.output(text) }
     func standardError(_ text: String) { StandardStreams.error(text) }
 }

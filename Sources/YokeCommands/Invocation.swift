@@ -5,7 +5,7 @@ package struct Invocation: Equatable, Sendable {
     /// Tools that keep their classic command line, by the name of the link or behind `yoke`.
     package static let classicTools = [
         "drbdadm", "drbdsetup", "drbdmeta", "drbd-overview", "mkfs.ocfs2", "mounted.ocfs2", "mount.ocfs2",
-        "umount.ocfs2", "umount.fuse.ocfs2",
+        "umount.ocfs2", "umount.fuse.ocfs2", "o2cb",
     ]
 
     /// `yoke`, or one of ``classicTools``.

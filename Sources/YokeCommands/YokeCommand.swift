@@ -24,7 +24,7 @@ package struct YokeCommand: AsyncParsableCommand {
         abstract: "Two servers, one live volume: administration of a yoked on this machine.",
         discussion: """
             Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, yoke mkfs.ocfs2
-            ..., yoke mounted.ocfs2 ..., yoke mount.ocfs2 ..., also through links of these names (/sbin/mount.ocfs2 for
+            ..., yoke mounted.ocfs2 ..., yoke mount.ocfs2 ..., yoke o2cb ..., also through links of these names (/sbin/mount.ocfs2 for
             mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) waits until the volume is clean).
             """,
         version: CommandVersion.text,
@@ -84,7 +84,15 @@ struct Check: ParsableCommand {
             let word = diagnostic.severity == .error ? "error" : "warning"
             StandardStreams.output("\(word): \(diagnostic.text)\n")
         }
-        let errors = diagnostics.filter { $0.severity == .error }
+        var errors = diagnostics.filter { $0.severity == .error }
+        if configuration == nil {
+            let found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            for diagnostic in found {
+                let word = diagnostic.severity == .error ? "error" : "warning"
+                StandardStreams.output("\(word): \(diagnostic.shortText)\n")
+            }
+            errors += found.filter { $0.severity == .error }
+        }
         guard errors.isEmpty, let model = loaded.configuration else { throw ExitCode(errors.first?.exitCode ?? 10) }
         let names = model.ownResources.map(\.name)
         StandardStreams.output(

@@ -1,6 +1,6 @@
 /// Stanzas to clusters, with the checks that the classic tool makes on reading. Spec: o2cb 2.2.
 struct ClusterFileBuilder {
-    var diagnostics: [Diagnostic]
+    var diagnostics: [Diagnostic] = []
 
     /// Order of stanzas is free: a node may come before its cluster.
     mutating func build(_ stanzas: [ClusterStanza]) -> ClusterFile {

@@ -36,7 +36,9 @@ package enum ClusterFileReader {
     package static func read(_ bytes: [UInt8], fileName: String) -> Result {
         var parser = ClusterStanzaParser(fileName: fileName)
         parser.parse(bytes)
-        var builder = ClusterFileBuilder(diagnostics: parser.diagnostics)
+        // Behind a line that could not be read, every further complaint would be a consequence of it.
+        guard parser.diagnostics.isEmpty else { return Result(file: nil, diagnostics: parser.diagnostics) }
+        var builder = ClusterFileBuilder()
         let file = builder.build(parser.stanzas)
         let hasErrors = builder.diagnostics.contains { $0.severity == .error }
         return Result(file: hasErrors ? nil : file, diagnostics: builder.diagnostics)
@@ -74,7 +76,8 @@ struct ClusterStanzaParser {
 
     mutating func parse(_ bytes: [UInt8]) {
         // Comments may be in any encoding. On scalars: CR LF would be one Character.
-        let lines = String(decoding: bytes, as: UTF8.self).unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = String(decoding: bytes, as: UTF8.self).unicodeScalars.split(
+            separator: "\n", omittingEmptySubsequences: false)
         var index = 0
         while index < lines.count, diagnostics.count < Self.errorCountMax {
             let number = index + 1
@@ -100,7 +103,8 @@ struct ClusterStanzaParser {
             let tail = Self.trimmed(rest.dropFirst())
             guard tail.isEmpty || tail.first == "#" else {
                 fail(
-                    .unexpectedToken, line: number, found: "'\(tail)' behind '\(name):'", expected: "the end of the line",
+                    .unexpectedToken, line: number, found: "'\(tail)' behind '\(name):'",
+                    expected: "the end of the line",
                     fix: "write the name on a line of its own: <TAB>name = \(tail)")
                 return
             }
@@ -124,10 +128,7 @@ struct ClusterStanzaParser {
         } else {
             fail(
                 .unexpectedToken, line: number, found: "'\(trimmed)'", expected: "'name = value' or 'name:'",
-                fix: name.isEmpty
-                    ? "begin a comment with '#', or remove the line"
-                    : ["cluster", "node", "heartbeat"].contains(name) && rest.isEmpty
-                        ? "a ':' is missing behind '\(name)'" : "a '=' is missing behind '\(name)'")
+                fix: Self.fix(name, isAlone: rest.isEmpty))
         }
     }
 
@@ -136,6 +137,13 @@ struct ClusterStanzaParser {
             ClusterFault.diagnostic(
                 kind, at: SourceLocation(file: fileName, line: line, column: 1), found: found, expected: expected,
                 fix: fix))
+    }
+
+    /// What a line that is neither header nor attribute wanted to be.
+    private static func fix(_ name: String, isAlone: Bool) -> String {
+        if name.isEmpty { return "begin a comment with '#', or remove the line" }
+        let isHeader = isAlone && ["cluster", "node", "heartbeat"].contains(name)
+        return "a '\(isHeader ? ":" : "=")' is missing behind '\(name)'"
     }
 
     private static func isNameCharacter(_ character: Character) -> Bool {
@@ -176,9 +184,11 @@ enum ClusterFault {
         diagnostic.location = location
         return diagnostic
     }
+}
 
-    /// For standard error, one line and the way out. The place is in the line already.
-    static func text(_ diagnostic: Diagnostic) -> String {
-        (diagnostic.lines + diagnostic.hints.map { "\thint: \($0)" }).joined(separator: "\n")
+extension Diagnostic {
+    /// The text without the exact place, for messages whose first line has it already.
+    package var shortText: String {
+        (lines + hints.map { "\thint: \($0)" }).joined(separator: "\n")
     }
 }

@@ -25,7 +25,7 @@ package struct ClusterRegistration: Equatable, Sendable {
         package var diagnostics: [Diagnostic]
 
         /// One line and a hint each, as the command prints them.
-        package var text: String { diagnostics.map { ClusterFault.text($0) + "\n" }.joined() }
+        package var text: String { diagnostics.map { $0.shortText + "\n" }.joined() }
     }
 
     /// Reads both files below `root` and checks the cluster. Nothing is changed anywhere.
@@ -95,8 +95,7 @@ extension Cluster {
                 ClusterFault.diagnostic(
                     .notServed, at: location,
                     found: "heartbeat_mode = global: Yoke does not serve the global heartbeat", expected: "local",
-                    fix: "yoke o2cb heartbeat-mode \(name) local, on all hosts; a volume made for global heartbeat "
-                        + "needs tunefs.ocfs2 --update-cluster-stack"))
+                    fix: "yoke o2cb heartbeat-mode \(name) local, on all hosts"))
         }
         for (index, node) in nodes.enumerated() {
             problems += node.registrationProblems()

@@ -60,9 +60,10 @@ package struct ClusterTimers: Equatable, Sendable {
         }
     }
 
-    /// Values that the node manager refuses are errors; below the minimum of the dialogue, warnings. Spec: o2cb 3.1, 5.2.
+    /// Values that the node manager refuses are errors; below the minimum of the dialogue, warnings.
     ///
     /// The recommended values of Yoke pairs are below one of these minimums on purpose and are not warned about.
+    /// Spec: o2cb 3.1, 5.2.
     package func problems(at locations: [ServiceSettings.Timer: SourceLocation] = [:]) -> [Diagnostic] {
         var problems: [Diagnostic] = []
         for timer in ServiceSettings.Timer.allCases where self[timer] < timer.hardMinimum {
@@ -74,7 +75,7 @@ package struct ClusterTimers: Equatable, Sendable {
         if keepaliveDelayMilliseconds >= idleTimeoutMilliseconds {
             problems.append(
                 ClusterFault.diagnostic(
-                    .outOfRange, at: locations[.keepalive],
+                    .outOfRange, at: locations[.keepalive] ?? locations[.idle],
                     found: "\(ServiceSettings.Timer.keepalive.variable) = \(keepaliveDelayMilliseconds)",
                     expected: "less than \(ServiceSettings.Timer.idle.variable), \(idleTimeoutMilliseconds)",
                     fix: "a connection would be given up before it is tried"))

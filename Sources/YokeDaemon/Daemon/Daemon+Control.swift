@@ -22,6 +22,7 @@ extension Daemon: ControlService {
         case "device": return await device(words, output)
         case "mount": return await mount(words, output)
         case "umount": return await unmount(words, output)
+        case "cluster": return cluster(words, output)
         case "minor": return minorState(words, output)
         case let name:
             output.standardError("yoked does not know the command '\(name ?? "")': use a command of the same release\n")

@@ -22,6 +22,7 @@ extension Daemon {
             "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)"
         )
         front.start(self)
+        startCluster()
         let starting = settings.startsResources ? Task { await self.startResources() } : nil
         await waitForStop()
         logger.notice("yoked: stopping")

@@ -35,6 +35,7 @@ package final class Daemon: Sendable {
     let nodes = DeviceNodes()
     let front = NBDFront()
     let mounts = MountRegistry()
+    let membership = ClusterMembership()
 
     package init(settings: DaemonSettings, logger: Logger) {
         self.settings = settings
