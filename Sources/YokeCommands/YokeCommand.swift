@@ -24,8 +24,9 @@ package struct YokeCommand: AsyncParsableCommand {
         abstract: "Two servers, one live volume: administration of a yoked on this machine.",
         discussion: """
             Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, yoke mkfs.ocfs2
-            ..., yoke mounted.ocfs2 ..., yoke mount.ocfs2 ..., yoke o2cb ..., also through links of these names (/sbin/mount.ocfs2 for
-            mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) waits until the volume is clean).
+            ..., yoke mounted.ocfs2 ..., yoke mount.ocfs2 ..., yoke o2cb ..., also through links of these names
+            (/sbin/mount.ocfs2 for mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) waits until the volume
+            is clean).
             """,
         version: CommandVersion.text,
         subcommands: [
