@@ -48,6 +48,7 @@ var targets: [Target] = [
     library("FUSELayout", ["LayoutKit"]),
     library("OCFS2Layout", ["LayoutKit"]),
     library("JournalLayout", ["LayoutKit"]),
+    library("O2Layout", ["LayoutKit"]),
 
     // Engines
     library("EngineKit"),
@@ -55,7 +56,14 @@ var targets: [Target] = [
     library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
     library("FUSEServer", ["EngineKit", "LayoutKit", "FUSELayout", "FileSystem"]),
     library("Journal", ["EngineKit", "LayoutKit", "JournalLayout"]),
+    library("LockManager", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("Heartbeat", ["EngineKit", "LayoutKit", "O2Layout"]),
+    library("Arbitration", ["EngineKit"]),
+    library("ClusterNet", ["EngineKit", "LayoutKit", "O2Layout"]),
     library("FileSystem", ["EngineKit", "LayoutKit", "OCFS2Layout", "Journal"]),
+
+    // What a mounted volume needs of the cluster
+    library("ClusterVolume", ["EngineKit", "FileSystem", "LockManager", "O2Layout"]),
 
     // Configuration and offline tools
     library("Configuration"),
@@ -84,6 +92,7 @@ var targets: [Target] = [
 
     // A host in memory: executor, clock, disks. For tests and simulators.
     library("EngineSimulation", ["EngineKit"]),
+    library("LockSimulation", ["EngineSimulation", "EngineKit", "LockManager", "O2Layout"]),
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
@@ -94,6 +103,8 @@ let executables: [Target] = [
     .executableTarget(
         name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "yoke-cluster-sim", dependencies: ["LockSimulation", argumentParser], swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
     .executableTarget(
@@ -107,6 +118,16 @@ let testTargets: [Target] = [
     tests("FUSELayoutTests", ["FUSELayout", "LayoutKit"]),
     tests("OCFS2LayoutTests", ["OCFS2Layout", "LayoutKit"]),
     tests("JournalLayoutTests", ["JournalLayout", "LayoutKit"]),
+    tests("O2LayoutTests", ["O2Layout", "LayoutKit"]),
+    tests("ArbitrationTests", ["Arbitration", "EngineKit"]),
+    tests(
+        "ClusterVolumeTests",
+        ["ClusterVolume", "FileSystem", "LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit"]),
+    tests("HeartbeatTests", ["Heartbeat", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests("ClusterNetTests", ["ClusterNet", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
+    tests(
+        "LockManagerTests",
+        ["LockManager", "LockSimulation", "O2Layout", "EngineSimulation", "EngineKit", "LayoutKit"]),
     tests("EngineKitTests", ["EngineKit"]),
     tests("EngineSimulationTests", ["EngineSimulation", "EngineKit"]),
     tests("JournalTests", ["Journal", "JournalLayout", "EngineSimulation", "EngineKit", "LayoutKit"]),
@@ -115,7 +136,7 @@ let testTargets: [Target] = [
         [
             "FileSystem", "Journal", "JournalLayout", "OCFS2Layout", "VolumeTools", "EngineSimulation", "EngineKit",
             "LayoutKit",
-        ]),
+        ], resources: [.copy("Images")]),
     tests("VolumeToolsTests", ["VolumeTools", "OCFS2Layout", "JournalLayout", "LayoutKit", "EngineKit"]),
     tests("ReplicationTests", ["Replication", "EngineKit", "LayoutKit", "DRBDLayout"]),
     tests("NBDServerTests", ["NBDServer", "NBDLayout", "EngineKit", "LayoutKit"]),

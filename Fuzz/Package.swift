@@ -29,6 +29,7 @@ let package = Package(
         library("LayoutKit"),
         library("DRBDLayout", ["LayoutKit"]),
         library("NBDLayout", ["LayoutKit"]),
+        library("OCFS2Layout", ["LayoutKit"]),
         library("EngineKit"),
         library("NBDServer", ["EngineKit", "LayoutKit", "NBDLayout"]),
         library("Configuration"),
@@ -36,6 +37,7 @@ let package = Package(
         fuzzer("fuzz-configuration", ["Configuration"]),
         fuzzer("fuzz-metadata", ["DRBDLayout", "LayoutKit"]),
         fuzzer("fuzz-nbd", ["NBDServer"]),
+        fuzzer("fuzz-ocfs2", ["OCFS2Layout", "LayoutKit"]),
         fuzzer("fuzz-wire", ["DRBDLayout", "LayoutKit"]),
     ]
 )

@@ -3,9 +3,10 @@ internal import Configuration
 internal import Dispatch
 internal import Glibc
 internal import MetadataTools
+internal import VolumeTools
 internal import YokeControl
 
-/// drbdadm, drbdsetup, drbdmeta and drbd-overview as this program runs them.
+/// The tools of DRBD and OCFS2 as this program runs them.
 package enum ClassicTools {
     package static func run(_ invocation: Invocation) async -> Int32 {
         let call = DaemonCall(paths: invocation.paths, node: invocation.nodeOverride)
@@ -13,6 +14,8 @@ package enum ClassicTools {
         case "drbdadm": return await administer(invocation.arguments, call)
         case "drbdmeta": return metadataTool(call).run(invocation.arguments)
         case "drbdsetup": return call.run(["drbdsetup"] + invocation.arguments)
+        case "mkfs.ocfs2": return VolumeCommands.format(call, invocation.arguments)
+        case "mounted.ocfs2": return VolumeCommands.mounted(call, invocation.arguments)
         default: return call.run([invocation.tool] + invocation.arguments)
         }
     }

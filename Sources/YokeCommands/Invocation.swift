@@ -3,7 +3,9 @@ package import YokeControl
 /// The command line as it was given: which tool, under which root, for which node.
 package struct Invocation: Equatable, Sendable {
     /// Tools that keep their classic command line, by the name of the link or behind `yoke`.
-    package static let classicTools = ["drbdadm", "drbdsetup", "drbdmeta", "drbd-overview"]
+    package static let classicTools = [
+        "drbdadm", "drbdsetup", "drbdmeta", "drbd-overview", "mkfs.ocfs2", "mounted.ocfs2",
+    ]
 
     /// `yoke`, or one of ``classicTools``.
     package var tool: String

@@ -23,8 +23,8 @@ package struct YokeCommand: AsyncParsableCommand {
         commandName: "yoke",
         abstract: "Two servers, one live volume: administration of a yoked on this machine.",
         discussion: """
-            Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, also through
-            links of these names.
+            Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, yoke mkfs.ocfs2
+            ..., yoke mounted.ocfs2 ..., also through links of these names.
             """,
         version: CommandVersion.text,
         subcommands: [Status.self, Check.self, Up.self, Down.self, Export.self, Device.self, ProcDRBD.self])

@@ -156,6 +156,24 @@ struct Numbers {
         }
     }
 
+    @Test("names that share bytes are refused")
+    func overlap() {
+        let bytes = block(256) { bytes in
+            let storage = XattrStorage(bytes)
+            storage.initialize()
+            for name in ["abcd", "efgh"] {
+                _ = reading(Array(name.utf8)) { storage.insert(indexNumber: 1, $0, hash: 1, valueSize: 12) }
+            }
+            var second = storage[1]
+            #expect(throws: Never.self) { try storage.validate() }
+            second.nameOffset += 4
+            storage[1] = second
+        }
+        #expect(throws: LayoutError.badValue(field: "xe_name_offset", found: 240, expected: "at least 244")) {
+            try reading(bytes) { try XattrStorage(UnsafeMutableRawBufferPointer(mutating: $0)).validate() }
+        }
+    }
+
     @Test("the block's checks, with attributes and with an index")
     func blocks() throws {
         let volume = try parameters(1024)

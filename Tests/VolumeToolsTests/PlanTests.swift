@@ -27,17 +27,17 @@ struct PlanTests {
         Case(64, "-b 512 -C 4096 -N 2 -J size=4M") {
             ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (512, 4096, 2, 4 << 20)
         },
-        Case(1024, "-b 2048 -C 4096 -N 4 -J size=32M") {
-            ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (2048, 4096, 4, 32 << 20)
+        Case(1024, "-b 2048 -C 4096 -N 4 -J size=6M") {
+            ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (2048, 4096, 4, 6 << 20)
         },
         Case(300, "-b 4096 -C 8192 -N 2 -J size=16M") {
             ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (4096, 8192, 2, 16 << 20)
         },
-        Case(4096, "-b 4096 -C 131072 -N 2 -J size=64M") {
-            ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (4096, 131072, 2, 64 << 20)
+        Case(700, "-b 4096 -C 131072 -N 2 -J size=5M") {
+            ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (4096, 131072, 2, 5 << 20)
         },
-        Case(8192, "-b 4096 -C 1048576 -N 2 -J size=64M") {
-            ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (4096, 1 << 20, 2, 64 << 20)
+        Case(900, "-b 4096 -C 1048576 -N 2 -J size=10M") {
+            ($0.blockSize, $0.clusterSize, $0.slots, $0.journalByteCount) = (4096, 1 << 20, 2, 10 << 20)
         },
         Case(1024, "") { _ in },
         Case(10240, "-J size=8M") { $0.journalByteCount = 8 << 20 },
@@ -52,15 +52,17 @@ struct PlanTests {
         Case(200, "--fs-features=noinline-data,noindexed-dirs") { $0.features = ["noinline-data", "noindexed-dirs"] },
         Case(200, "--fs-features=noinline-data") { $0.features = ["noinline-data"] },
         Case(200, "--fs-features=noinline-data,metaecc") { $0.features = ["noinline-data", "metaecc"] },
-        Case(512, "--fs-feature-level=max-compat") { $0.featureLevel = .maxCompat },
-        Case(512, "--fs-feature-level=max-features") { $0.featureLevel = .maxFeatures },
-        Case(3072, "-T datafiles -J block64") { ($0.usage, $0.has64BitJournal) = (.datafiles, true) },
-        Case(3072, "-T vmstore -J size=64M") { ($0.usage, $0.journalByteCount) = (.vmstore, 64 << 20) },
+        Case(200, "--fs-feature-level=max-compat") { $0.featureLevel = .maxCompat },
+        Case(512, "--fs-feature-level=max-features -J size=4M") {
+            ($0.featureLevel, $0.journalByteCount) = (.maxFeatures, 4 << 20)
+        },
+        Case(3072, "-T datafiles -N 1 -J block64") { ($0.usage, $0.slots, $0.has64BitJournal) = (.datafiles, 1, true) },
+        Case(3072, "-T vmstore -J size=4M") { ($0.usage, $0.journalByteCount) = (.vmstore, 4 << 20) },
         Case(600, "-T mail -N 1") { ($0.usage, $0.slots) = (.mail, 1) },
-        Case(2048, "-N 40 -b 1024 -J size=4M") {
+        Case(1100, "-N 40 -b 1024 -J size=4M") {
             ($0.slots, $0.blockSize, $0.journalByteCount) = (40, 1024, 4 << 20)
         },
-        Case(2048, "-N 40 -b 512 -C 16384 -J size=4M --fs-features=metaecc") {
+        Case(1100, "-N 40 -b 512 -C 16384 -J size=4M --fs-features=metaecc") {
             ($0.slots, $0.blockSize, $0.journalByteCount, $0.features) = (40, 512, 4 << 20, ["metaecc"])
             $0.clusterSize = 16384
         },

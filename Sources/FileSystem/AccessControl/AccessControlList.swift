@@ -105,8 +105,8 @@ extension AccessControlList {
         set(.other, mode & 7)
     }
 
-    /// A new object in a directory with this default ACL, asked for with `mode`: narrows both to what they agree on, and
-    /// returns the mode.
+    /// A new object in a directory with this default ACL, asked for with `mode`: narrows both to what they agree on,
+    /// and returns the mode.
     mutating func narrow(to mode: UInt16) -> UInt16 {
         let groupTag: ACLEntry.Tag = permissions(of: .mask) != nil ? .mask : .owningGroup
         let owner = (permissions(of: .owner) ?? 0) & (mode >> Self.ownerShift)

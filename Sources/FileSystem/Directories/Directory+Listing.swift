@@ -1,12 +1,18 @@
+import EngineKit
 import Journal
+import LayoutKit
 import OCFS2Layout
 
 extension Directory {
     /// Calls `visitor` for each entry from `cookie` on until it says false or the end.
     ///
-    /// A block is walked from its start, because the place that the cookie names may have become the middle of an entry.
+    /// A block is walked from its start, because the place that the cookie names may have become the middle of an
+    /// entry.
+    ///
+    /// - Parameter readsInodes: the visitor will load the inodes: those of a block are read at once before.
     func forEach(
-        from cookie: DirectoryCookie, _ visitor: (DirectoryEntry) async throws(FileSystemError) -> Bool
+        from cookie: DirectoryCookie, readsInodes: Bool = false,
+        _ visitor: (DirectoryEntry) async throws(FileSystemError) -> Bool
     ) async throws(FileSystemError) {
         let areaSize = isInline ? UInt64(max(1, inlineArea().byteCount)) : UInt64(volume.blockSize)
         var index = cookie.byteOffset / areaSize
@@ -15,6 +21,7 @@ extension Directory {
             let areas = try await areas(from: index, atMost: Self.readAheadBlockCount)
             if areas.isEmpty { return }
             for area in areas {
+                if readsInodes { await readInodes(of: area, from: start) }
                 guard try await visit(area, at: index * areaSize, size: areaSize, from: start, visitor) else { return }
                 start = 0
                 index += 1
@@ -43,5 +50,29 @@ extension Directory {
             offset = end
         }
         return true
+    }
+
+    /// Brings the dinodes that an area names into memory with few reads. What fails here fails again for the visitor.
+    private func readInodes(of area: EntryArea, from start: Int) async {
+        var numbers: [UInt64] = []
+        do throws(FileSystemError) {
+            try area.check { () throws(LayoutError) in
+                try area.view.forEach { entry in
+                    let isKnown = volume.cache.cached(entry.inode) != nil
+                    if entry.isUsed, entry.offset >= start, !isKnown, entry.inode < volume.parameters.blockCount {
+                        numbers.append(entry.inode)
+                    }
+                    return true
+                }
+            }
+        } catch {
+            return
+        }
+        guard numbers.count > 1 else { return }
+        do throws(BlockDeviceError) {
+            _ = try await volume.cache.read(numbers)
+        } catch {
+            volume.environment.log(.debug, "inodes named in \(inode.number) could not be read ahead: \(error)")
+        }
     }
 }

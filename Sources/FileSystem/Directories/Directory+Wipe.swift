@@ -16,7 +16,8 @@ extension MountedVolume {
         let place = IndexRoot.suballocation(UnsafeRawBufferPointer(index.root.bytes))
         let lock = try await lockForFreeing(place)
         defer { lock.release() }
-        try await transaction(credits: Credits.inodeUpdate + Credits.suballocationFree) { handle throws(FileSystemError) in
+        let credits = Credits.inodeUpdate + Credits.suballocationFree
+        try await transaction(credits: credits) { handle throws(FileSystemError) in
             inode.attributes.dynamicFeatures.remove(.indexedDirectory)
             inode.block.bytes[Dinode.Field.indexRoot] = 0
             inode.storeAttributes(handle)

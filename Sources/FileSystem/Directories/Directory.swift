@@ -12,8 +12,8 @@ import OCFS2Layout
 /// A directory begins inline and gets blocks, and an index if the volume has indexes, when the dinode is full. It never
 /// shrinks.
 ///
-/// A value that only names the inode: make one where it is needed. The caller holds ``Inode/gate`` and the metadata lock,
-/// both shared for reading and exclusively for changes.
+/// A value that only names the inode: make one where it is needed. The caller holds ``Inode/gate`` and the metadata
+/// lock, both shared for reading and exclusively for changes.
 ///
 /// **Changes** have two parts. *Planning* reads all blocks and makes room, in transactions of its own, which leave the
 /// directory valid. *Carrying out* happens inside the operation's handle, neither waits nor fails. A plan is good until

@@ -21,8 +21,8 @@ package struct DirectoryEntry {
 
 /// A place in a listing: the offset in bytes of the next entry in the directory.
 ///
-/// Entries never move (not even when an inline directory gets blocks of its own), so a cookie stays good while names come
-/// and go: an offset that is inside an entry by now means the first entry behind it.
+/// Entries never move (not even when an inline directory gets blocks of its own), so a cookie stays good while names
+/// come and go: an offset that is inside an entry by now means the first entry behind it.
 package struct DirectoryCookie: Equatable, Hashable, Comparable, Sendable {
     package var byteOffset: UInt64
 

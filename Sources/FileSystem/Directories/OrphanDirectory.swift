@@ -5,8 +5,8 @@ import OCFS2Layout
 
 /// The orphan directory of this host's slot, locked for one more entry. Spec: ocfs2-disk 12.
 ///
-/// An inode without names is listed here from the transaction that takes its last name on, until it is wiped: so a crash
-/// leaks nothing. Released after the handle has ended, always.
+/// An inode without names is listed here from the transaction that takes its last name on, until it is wiped: so a
+/// crash leaks nothing. Released after the handle has ended, always.
 struct Orphanage {
     let inode: Inode
     private let directory: Directory

@@ -36,9 +36,11 @@ extension FileData {
         else { return false }
         await mappingLock.lock(.shared)
         defer { mappingLock.unlock(.shared) }
-        guard end <= storedSize, !dirty.ranges.overlaps(offset..<end),
-            !(writing?.ranges.overlaps(offset..<end) ?? false)
-        else { return false }
+        // A flush completes blocks: it must not put back what is overwritten here.
+        let blocks = offset.roundedDown(to: unit)..<end.roundedUp(to: unit)
+        guard end <= storedSize, !dirty.ranges.overlaps(blocks), !(writing?.ranges.overlaps(blocks) ?? false) else {
+            return false
+        }
         var transfers: [BlockTransfer] = []
         for piece in try await pieces(of: offset..<end) {
             guard case .written(let place) = piece.place, !piece.isRefcounted else { return false }

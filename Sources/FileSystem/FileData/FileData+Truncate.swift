@@ -8,6 +8,10 @@ extension FileData {
     func truncate(to newSize: UInt64) async throws(FileSystemError) {
         try volume.requireWritable()
         guard newSize <= sizeMax else { throw .fileTooLarge }
+        if !volume.features.isSparse, newSize > size, newSize > UInt64(isInline ? inlineCapacity : 0) {
+            try await leaveInline()
+            return try await writeZeroes(size..<newSize)
+        }
         await changeLock.lock(.exclusive)
         defer { changeLock.unlock(.exclusive) }
         if isInline {

@@ -16,6 +16,23 @@ extension FileData {
         guard !overflow, end <= sizeMax else { throw .fileTooLarge }
         try volume.requireWritable()
         if try await writeInline(source, at: offset) { return }
+        if !volume.features.isSparse, offset > size { try await writeZeroes(size..<offset) }
+        try await writeCached(source, at: offset)
+    }
+
+    /// Volumes without holes: growth is written. Spec: ocfs2-disk-2 19.7
+    func writeZeroes(_ range: Range<UInt64>) async throws(FileSystemError) {
+        let zeroes = volume.writeBack.zeroes
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let count = Int(min(UInt64(zeroes.count), range.upperBound - offset))
+            try await writeCached(zeroes.part(offset: 0, count: count), at: offset)
+            offset += UInt64(count)
+        }
+    }
+
+    private func writeCached(_ source: IOSlice, at offset: UInt64) async throws(FileSystemError) {
+        let end = offset + UInt64(source.count)
         let range = offset..<end
         if inode.attributes.dynamicFeatures.contains(.hasRefcount) { try await endSharing(of: range) }
         try await promiseClusters(for: range)
@@ -76,9 +93,9 @@ extension FileData {
 
     /// Starts to write back what is too much, and waits if the disk cannot follow.
     private func keepLimits() async throws(FileSystemError) {
-        if dirty.memoryByteCount >= 2 * WriteBack.fileByteCountMax
-            || volume.writeBack.byteCount >= WriteBack.byteCountMax && writing == nil
-        {
+        let total = volume.writeBack.byteCount
+        if total >= WriteBack.byteCountMax / 2 { volume.startWriteBack() }
+        if dirty.memoryByteCount >= 2 * WriteBack.fileByteCountMax || total >= WriteBack.byteCountMax {
             return try await flush()
         }
         guard dirty.memoryByteCount >= WriteBack.fileByteCountMax, writing == nil, !changeLock.isHeldExclusively else {

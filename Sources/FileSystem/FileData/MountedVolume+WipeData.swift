@@ -5,7 +5,9 @@ internal import OCFS2Layout
 extension MountedVolume {
     /// Frees all clusters of the inode's data, whatever its type. Spec: ocfs2-disk-2 22.7
     package func wipeData(of inode: Inode) async throws(FileSystemError) {
-        inode.data?.discardAll()
+        if let data = inode.data {
+            await data.changeLock.with(.exclusive) { data.discardAll() }
+        }
         guard inode.dinode.content == .extentList, inode.dinode.extentList.count > 0 else { return }
         try await transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             inode.attributes.size = 0

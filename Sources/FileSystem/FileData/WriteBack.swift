@@ -19,6 +19,9 @@ final class WriteBack {
     /// Files with something to write, the oldest first.
     private var files: [Inode] = []
     private var timerIsSet = false
+    fileprivate var isFlushingAll = false
+    /// Small files keep the device busy only together.
+    fileprivate static let flushesAtATime = 16
 
     init() {}
 
@@ -80,20 +83,65 @@ extension MountedVolume {
         }
     }
 
-    /// Flushes the files that are dirty since `limit` or earlier; nil: all. Errors stay with the files.
+    /// Flushes the files that are dirty since `limit` or earlier, several at a time; nil: all. Errors stay with the files.
     func writeBackFiles(dirtySince limit: Instant? = nil) async {
-        for inode in writeBack.takeFiles(dirtySince: limit) {
-            guard !inode.isGone else { continue }
-            inode.retain()
-            if inode.attributes.linkCount > 0 || inode.openCount > 0 {
+        let files = writeBack.takeFiles(dirtySince: limit)
+        for inode in files { inode.retain() }
+        let round = WriteBackRound(files)
+        let others = min(WriteBack.flushesAtATime, files.count) - 1
+        guard others >= 0 else { return }
+        for _ in 0..<others {
+            round.running += 1
+            environment.spawn { [self] in
+                await flushFiles(of: round)
+                round.running -= 1
+                round.ended.notify()
+            }
+        }
+        await flushFiles(of: round)
+        while round.running > 0 { await round.ended.wait() }
+    }
+
+    private func flushFiles(of round: WriteBackRound) async {
+        while let inode = round.next() {
+            // An unlinked file that nobody has open is about to be wiped.
+            if !inode.isGone, inode.attributes.linkCount > 0 || inode.openCount > 0 {
                 await inode.fileData.flushInBackground()
             }
             inode.release()
         }
     }
 
+    /// Begins to flush all files, unless that is under way.
+    func startWriteBack() {
+        guard !writeBack.isFlushingAll, !tasks.isClosing else { return }
+        writeBack.isFlushingAll = true
+        tasks.start(environment) { [self] in
+            await writeBackFiles()
+            writeBack.isFlushingAll = false
+        }
+    }
+
     /// Writes all data of files to disk. Not the journal.
     package func flushAllData() async {
         await writeBackFiles()
+    }
+}
+
+/// The files that one call writes back.
+private final class WriteBackRound {
+    private let files: [Inode]
+    private var index = 0
+    var running = 0
+    let ended = AsyncSignal()
+
+    init(_ files: [Inode]) {
+        self.files = files
+    }
+
+    func next() -> Inode? {
+        guard index < files.count else { return nil }
+        index += 1
+        return files[index - 1]
     }
 }

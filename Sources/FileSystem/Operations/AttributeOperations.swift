@@ -52,8 +52,8 @@ extension MountedVolume {
         return nodeAttributes(inode)
     }
 
-    /// File capabilities go with the set-user-ID bit: after a write, truncation or change of owner. The caller holds the
-    /// inode's lock exclusively.
+    /// File capabilities go with the set-user-ID bit: after a write, truncation or change of owner. The caller holds
+    /// the inode's lock exclusively.
     func removeCapabilities(of inode: Inode) async throws(FileSystemError) {
         guard inode.isRegular, inode.attributes.dynamicFeatures.contains(.hasXattr) else { return }
         let set = XattrSet(inode), key = XattrKey(.security, Array("capability".utf8), self)

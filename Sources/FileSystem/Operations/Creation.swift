@@ -67,7 +67,13 @@ extension MountedVolume {
             try names.carryOut(insertion, number: child.number, type: content.type, handle)
             return child
         }
-        try await directory.holdDentryLock(for: child)
+        do throws(FileSystemError) {
+            try await directory.holdDentryLock(for: child)
+            try await syncIfAsked(directory)
+        } catch {
+            child.release()
+            throw error
+        }
         return child
     }
 

@@ -108,7 +108,10 @@ extension MountedVolume {
                 guard offset < size else { return offset }
                 part = source.part(offset: 0, count: Int(min(UInt64(source.count), size - offset)))
             }
-            if mode.dropsPrivilegeBits { inode.attributes.dropPrivilegeBits() }
+            if mode.dropsPrivilegeBits {
+                inode.attributes.mode = FileMode.withoutPrivileges(inode.attributes.mode)
+                try await removeCapabilities(of: inode)
+            }
             try await data.write(part, at: offset)
             if mode.isDirect { try await data.flush(dataOnly: true) }
             return offset
@@ -225,13 +228,5 @@ extension MountedVolume {
         try await inode.metaLock.acquire(.exclusive)
         defer { inode.metaLock.release(.exclusive) }
         return try await body()
-    }
-}
-
-extension InodeAttributes {
-    /// What a write by somebody without privilege takes away.
-    mutating func dropPrivilegeBits() {
-        mode &= ~FileMode.setUserID
-        if mode & FileMode.groupExecute != 0 { mode &= ~FileMode.setGroupID }
     }
 }

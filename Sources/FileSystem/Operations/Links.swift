@@ -38,6 +38,7 @@ extension MountedVolume {
             try names.carryOut(insertion, number: inode.number, type: inode.fileType ?? .regular, handle)
         }
         try await directory.holdDentryLock(for: inode)
+        try await syncIfAsked(directory)
     }
 
     /// The orphan directory that lists the inode, locked exclusively.
@@ -90,6 +91,7 @@ extension MountedVolume {
             try names.carryOut(removal, handle)
             try await self.dropLink(of: child, orphanage, handle)
         }
+        try await syncIfAsked(directory)
     }
 
     /// One link less; the last one with `orphanage`.

@@ -79,7 +79,7 @@ extension MountedVolume {
     ) async throws(FileSystemError) {
         let names = try Directory(directory)
         try await directory.locked(.shared) { () throws(FileSystemError) in
-            try await names.forEach(from: cookie) { entry throws(FileSystemError) in
+            try await names.forEach(from: cookie, readsInodes: true) { entry throws(FileSystemError) in
                 await visitor(entry, await self.listed(entry, in: directory))
             }
         }

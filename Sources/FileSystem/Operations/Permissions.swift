@@ -36,6 +36,13 @@ extension Inode {
 }
 
 extension MountedVolume {
+    /// Waits until the change of a directory is durable if one of them asks for it (chattr +D, +S).
+    func syncIfAsked(_ directories: Inode...) async throws(FileSystemError) {
+        let flags: DinodeAttributes = [.synchronous, .synchronousDirectory]
+        guard directories.contains(where: { !$0.attributes.attributeFlags.isDisjoint(with: flags) }) else { return }
+        try await commit()
+    }
+
     /// Spec: ocfs2-disk-2 19 rule 6.
     package var linkCountMax: UInt32 { features.hasIndexedDirectories ? 0x7fff_ffff : 32000 }
 }

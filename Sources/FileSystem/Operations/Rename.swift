@@ -28,7 +28,7 @@ extension MountedVolume {
             try await directory.locked(.exclusive) { () throws(FileSystemError) in
                 try await Renaming(from: from, name: name, to: to, newName: newName, mode: mode).run()
             }
-            return
+            return try await syncIfAsked(directory)
         }
         await renameGate.lock(.exclusive)
         defer { renameGate.unlock(.exclusive) }
@@ -47,6 +47,7 @@ extension MountedVolume {
             from: from, name: name, to: to, newName: newName, mode: mode, ancestors: ancestors,
             newAncestors: newAncestors
         ).run()
+        try await syncIfAsked(directory, newDirectory)
     }
 
     /// Deeper is a loop.

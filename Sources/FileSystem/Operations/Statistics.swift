@@ -4,7 +4,8 @@ internal import LayoutKit
 internal import OCFS2Layout
 
 extension MountedVolume {
-    /// Space in clusters. Clusters of the own window and of the truncate log count as free: they are this host's to use.
+    /// Space in clusters. Clusters of the own window and of the truncate log count as free: they are this host's to
+    /// use.
     ///
     /// There is no limit of inodes but space, so their numbers are those of clusters, as the kernel's driver has it.
     package func statistics() async throws(FileSystemError) -> VolumeStatistics {

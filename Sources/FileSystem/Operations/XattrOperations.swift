@@ -3,8 +3,8 @@ import OCFS2Layout
 
 /// Extended attributes by their full names (`user.comment`). Spec: ocfs2-disk-2 16.
 ///
-/// Who may read and write which class is checked by the kernel in front of us, except that names of `trusted.` are listed
-/// for privileged callers only.
+/// Who may read and write which class is checked by the kernel in front of us, except that names of `trusted.` are
+/// listed for privileged callers only.
 extension MountedVolume {
     /// `XATTR_CREATE`, `XATTR_REPLACE` of setxattr(2).
     package enum XattrMode: Equatable, Sendable {

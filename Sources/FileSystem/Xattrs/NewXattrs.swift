@@ -1,8 +1,8 @@
 import Journal
 import OCFS2Layout
 
-/// Attributes that a new inode has from the start: inherited ACLs and security labels. All are stored in the transaction
-/// that makes the inode: it is never seen without them.
+/// Attributes that a new inode has from the start: inherited ACLs and security labels. All are stored in the
+/// transaction that makes the inode: it is never seen without them.
 struct NewXattrs {
     private(set) var list: [(key: XattrKey, value: [UInt8])] = []
     private let volume: MountedVolume

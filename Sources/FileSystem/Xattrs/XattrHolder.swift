@@ -83,8 +83,8 @@ final class XattrHolder {
         }
     }
 
-    /// What a change relies on besides: names and values do not overlap, nor cross a block boundary in a bucket; the sum
-    /// of their lengths in a bucket's header is computed anew.
+    /// What a change relies on besides: names and values do not overlap, nor cross a block boundary in a bucket; the
+    /// sum of their lengths in a bucket's header is computed anew.
     func requireChangeable() throws(FileSystemError) {
         var end = bytes.count
         let blockSize = inode.volume.blockSize

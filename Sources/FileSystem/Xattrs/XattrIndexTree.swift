@@ -5,8 +5,8 @@ import OCFS2Layout
 
 /// The buckets of an indexed xattr block. Spec: ocfs2-disk-2 16.7.
 ///
-/// The tree maps the lowest hash of an extent to its clusters. Buckets fill an extent from the front, sorted by hash, and
-/// entries are sorted inside a bucket; names with one hash are all in one bucket.
+/// The tree maps the lowest hash of an extent to its clusters. Buckets fill an extent from the front, sorted by hash,
+/// and entries are sorted inside a bucket; names with one hash are all in one bucket.
 struct XattrIndexTree {
     let inode: Inode
     let root: MetadataBlock
@@ -138,8 +138,8 @@ extension XattrIndexTree {
         }
     }
 
-    /// Steps 2 and 3: the full extent gets one more cluster, at its end if that is possible, else as an extent of its own
-    /// that takes over what is last in the old one.
+    /// Steps 2 and 3: the full extent gets one more cluster, at its end if that is possible, else as an extent of its
+    /// own that takes over what is last in the old one.
     private func addCluster(to place: Place) async throws(FileSystemError) {
         let extent = place.extent
         let geometry = volume.geometry

@@ -19,7 +19,8 @@ extension XattrSet {
     /// Steps until there is room: conversions and divisions.
     private static let stepsMax = 24
 
-    /// Stores the value under this name, in one transaction with `alsoChanging` the attributes. Spec: ocfs2-disk-2 16.5.
+    /// Stores the value under this name, in one transaction with `alsoChanging` the attributes. Spec: ocfs2-disk-2
+    /// 16.5.
     func set(
         _ key: XattrKey, to value: [UInt8], _ mode: MountedVolume.XattrMode,
         alsoChanging change: (inout InodeAttributes) -> Void = { _ in }
@@ -89,10 +90,15 @@ extension XattrSet {
 
     // MARK: Room
 
-    /// Makes the tail of the dinode an xattr area if that is free and the entry will fit there. Spec: ocfs2-disk-2 16.2.
+    /// Makes the tail of the dinode an xattr area if that is free and the entry will fit there. Spec: ocfs2-disk-2
+    /// 16.2.
     private func makeInlineArea(for nameValueSize: Int) async throws(FileSystemError) {
         let size = inlineSizePossible()
         guard size > 0, fits(nameValueSize, inEmpty: size) else { return }
+        // A flush of the file's data counts on the room that it saw in the dinode.
+        let data = inode.data
+        await data?.changeLock.lock(.exclusive)
+        defer { data?.changeLock.unlock(.exclusive) }
         try await volume.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             guard self.inlineSizePossible() == size else { return }
             self.beginInlineArea(size)
@@ -182,23 +188,28 @@ extension XattrSet {
     private func carryOut(
         _ plan: Plan, _ key: XattrKey?, _ value: [UInt8], _ change: (inout InodeAttributes) -> Void
     ) async throws(FileSystemError) {
-        let freeing = try await plan.old.asyncMap { tree throws(FileSystemError) in
-            try await ValueFreeing.prepare(tree, self.inode)
+        guard let old = plan.old else { return try await carryOut(plan, key, value, nil, change) }
+        let freeing = try await ValueFreeing.prepare(old, inode)
+        defer { freeing.release() }
+        try await freeing.exclusively { () throws(FileSystemError) in
+            try await self.carryOut(plan, key, value, freeing, change)
         }
-        defer { freeing?.release() }
+    }
+
+    private func carryOut(
+        _ plan: Plan, _ key: XattrKey?, _ value: [UInt8], _ freeing: ValueFreeing?,
+        _ change: (inout InodeAttributes) -> Void
+    ) async throws(FileSystemError) {
         var (needs, credits) = Self.needs(forValueOf: key == nil ? 0 : value.count, volume)
-        if plan.target == nil {
-            needs.metadataBlocks += 1
-            credits += Credits.suballocation + 1
-        }
+        needs.metadataBlocks += (freeing?.needs.metadataBlocks ?? 0) + (plan.target == nil ? 1 : 0)
+        credits += plan.target?.credits ?? Credits.suballocation + 1
+        credits += Credits.inodeUpdate + (plan.source?.credits ?? 0) + (freeing?.credits ?? 0)
         let reservation = try await volume.reserve(needs)
         defer { reservation.release() }
         try await freeing?.lock()
         defer { freeing?.unlock() }
-        credits += Credits.inodeUpdate + (plan.target?.credits ?? 0) + (plan.source?.credits ?? 0)
-        credits += freeing?.credits ?? 0
         try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
-            try await freeing?.carryOut(handle)
+            try await freeing?.carryOut(reservation, handle)
             plan.source?.store(handle)
             var target = plan.target, entry = plan.entry
             if target == nil, let key {
@@ -243,14 +254,5 @@ extension XattrSet {
         // The root in the block has changed; a bucket's check covers it.
         target.load()
         target.store(handle)
-    }
-}
-
-extension Optional {
-    fileprivate func asyncMap<Result, Failure: Error>(
-        _ body: (Wrapped) async throws(Failure) -> Result
-    ) async throws(Failure) -> Result? {
-        guard let self else { return nil }
-        return try await body(self)
     }
 }

@@ -3,7 +3,8 @@ import LayoutKit
 import OCFS2Layout
 
 extension MountedVolume {
-    /// Frees everything that the attributes of a wiped inode have outside of its dinode. Spec: ocfs2-disk-2 22.7 step 3.
+    /// Frees everything that the attributes of a wiped inode have outside of its dinode. Spec: ocfs2-disk-2 22.7 step
+    /// 3.
     ///
     /// Each step leaves attributes that can be wiped further after a crash.
     package func wipeXattrs(of inode: Inode) async throws(FileSystemError) {
@@ -53,13 +54,23 @@ extension XattrSet {
         while let index = (0..<holder.count).first(where: { !holder.storage[$0].isLocal }) {
             let freeing = try await ValueFreeing.prepare(try holder.valueTree(of: holder.storage[index]), inode)
             defer { freeing.release() }
-            try await freeing.lock()
-            defer { freeing.unlock() }
-            holder.remove(at: index)
-            try await volume.transaction(credits: freeing.credits + holder.credits) { handle throws(FileSystemError) in
-                try await freeing.carryOut(handle)
-                holder.store(handle)
+            try await freeing.exclusively { () throws(FileSystemError) in
+                try await self.free(freeing, at: index, of: holder)
             }
+        }
+    }
+
+    private func free(
+        _ freeing: ValueFreeing, at index: Int, of holder: XattrHolder
+    ) async throws(FileSystemError) {
+        let reservation = try await volume.reserve(freeing.needs)
+        defer { reservation.release() }
+        try await freeing.lock()
+        defer { freeing.unlock() }
+        holder.remove(at: index)
+        try await volume.transaction(credits: freeing.credits + holder.credits) { handle throws(FileSystemError) in
+            try await freeing.carryOut(reservation, handle)
+            holder.store(handle)
         }
     }
 }

@@ -126,7 +126,8 @@ extension IndexRoot {
         for hash: NameHash, in record: ExtentRecord, _ geometry: VolumeGeometry
     ) -> UInt64 {
         let cluster = min(hash.major &- record.cpos, record.clusters &- 1)
-        return record.block + geometry.blocks(inClusters: cluster)
-            + UInt64(hash.minor & UInt32(geometry.blocksPerCluster - 1))
+        // A foreign record may lie anywhere: the block that comes out is checked when it is read.
+        return record.block &+ geometry.blocks(inClusters: cluster)
+            &+ UInt64(hash.minor & UInt32(geometry.blocksPerCluster - 1))
     }
 }

@@ -27,7 +27,8 @@ package struct XattrBucket {
     /// Bytes of live names and values.
     package var nameValueLength: Int {
         get { Int(storage.bytes[XattrStorage.Field.nameValueLength]) }
-        nonmutating set { storage.bytes[XattrStorage.Field.nameValueLength] = UInt16(newValue) }
+        // A foreign bucket may hold any number: it is kept within the field, not trusted.
+        nonmutating set { storage.bytes[XattrStorage.Field.nameValueLength] = UInt16(clamping: newValue) }
     }
 
     /// Buckets in use of the extent; only in its first bucket.
@@ -152,7 +153,8 @@ extension XattrBucket {
         var free = Self.byteCount
         for index in order {
             var entry = storage[index]
-            let start = place(entry.nameValueSize, below: free)
+            // In a foreign bucket a name may cross a boundary: it stays where it is.
+            let start = max(place(entry.nameValueSize, below: free), entry.nameOffset)
             if start != entry.nameOffset {
                 (base + start).copyMemory(from: base + entry.nameOffset, byteCount: entry.nameValueSize)
                 entry.nameOffset = start

@@ -159,8 +159,8 @@ package struct XattrStorage {
 
 // Checks.
 extension XattrStorage {
-    /// Checks that all entries, names, values and value roots lie inside of the storage and behind the entries, and
-    /// that exactly the values of at most ``XattrEntry/localValueMax`` bytes lie here.
+    /// Checks that all entries, names, values and value roots lie inside of the storage and behind the entries, that
+    /// no two of them overlap, and that exactly the values of at most ``XattrEntry/localValueMax`` bytes lie here.
     package func validate() throws(LayoutError) {
         let capacity = (bytes.count - Self.headerByteCount) / XattrEntry.byteCount
         try requireAtMost("xh_count", UInt64(count), UInt64(capacity))
@@ -180,6 +180,20 @@ extension XattrStorage {
             if !entry.isLocal {
                 try XattrValueRoot.validate(UnsafeRawBufferPointer(valueRoot(of: entry)))
             }
+        }
+        try validateNoOverlap()
+    }
+
+    private func validateNoOverlap() throws(LayoutError) {
+        guard count > 1 else { return }
+        let places = (0..<count).map { self[$0] }.sorted { $0.nameOffset < $1.nameOffset }
+        var end = 0
+        for entry in places where entry.nameValueSize > 0 {
+            guard entry.nameOffset >= end else {
+                throw .badValue(
+                    field: "xe_name_offset", found: UInt64(entry.nameOffset), expected: "at least \(end)")
+            }
+            end = entry.nameOffset + entry.nameValueSize
         }
     }
 }

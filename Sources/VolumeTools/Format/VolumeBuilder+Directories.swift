@@ -90,7 +90,7 @@ extension VolumeBuilder {
     private mutating func writeDirectoryData(
         _ directory: UInt64, parent: UInt64, _ names: [Name], _ clusters: Range<UInt32>, isIndexed: Bool
     ) -> (size: UInt64, index: UInt64?) {
-        // mkfs.ocfs2 leaves room for the trailer wherever directories can be indexed, also in those that are not (seen).
+        // mkfs.ocfs2 leaves room for the trailer wherever directories can be indexed, also where one is not (seen).
         let hasTrailer = parameters.directoryHasTrailer(isIndexed: parameters.features.hasIndexedDirectories)
         let check = hasTrailer ? BlockCheck.trailerOffset(blockSize: geometry.blockSize) : nil
         var rest = names[...]

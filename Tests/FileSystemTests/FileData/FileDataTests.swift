@@ -12,6 +12,84 @@ struct FileDataTests {
         .init(mebibytes: 160, blockSize: 2048, clusterSize: 1 << 20, journalMebibytes: 16, features: ["noinline-data"]),
     ]
 
+    @Test("a volume without holes and unwritten extents gets clusters for all of a file")
+    func dense() throws {
+        let image = try VolumeImage.make(.init(blockSize: 1024, featureLevel: "max-compat"))
+        try image.soil(mebibytes: 30)
+        let model = try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            let inode = try await volume.createFile(.of("f"), in: root, newFile)
+            let file = FileUnderTest(volume, inode)
+            try await file.write([1, 2, 3], at: 100_000)
+            try await file.resize(to: 1_000_000)
+            try await file.write([4, 5], at: 1_500_000)
+            try await file.resize(to: 1_200_000)
+            await #expect(throws: FileSystemError.notSupported) { try await file.punch(0..<50_000) }
+            #expect(try await file.firstDifference() == nil)
+            inode.release()
+            root.release()
+            return file.model
+        }
+        #expect(image.faults() == [])
+        try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            let inode = try await volume.lookup(.of("f"), in: root)
+            let file = FileUnderTest(volume, inode)
+            file.model = model
+            #expect(try await file.firstDifference() == nil)
+            inode.release()
+            root.release()
+        }
+    }
+
+    /// Many files at once, seek over holes, copies within and between files.
+    @Test("seek finds holes and data, copies are equal, synchronous and unlinked files behave")
+    func operations() throws {
+        let image = try VolumeImage.make(.init(blockSize: 4096))
+        try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            var files: [FileUnderTest] = []
+            for index in 0..<60 {
+                let inode = try await volume.createFile(.of("f\(index)"), in: root, newFile)
+                files.append(FileUnderTest(volume, inode))
+                try await files[index].write([UInt8](repeating: UInt8(index), count: 5000 + index), at: index % 3 * 8192)
+            }
+            await volume.flushAllData()
+            for file in files { #expect(try await file.firstDifference() == nil) }
+            let sparse = files[1]
+            try await sparse.write([9], at: 100_000)
+            #expect(try await volume.seek(sparse.inode, from: 0, to: .data) == 8192)
+            #expect(try await volume.seek(sparse.inode, from: 8192, to: .hole) == 16384)
+            #expect(try await volume.seek(sparse.inode, from: 16384, to: .data) == 98304)
+            #expect(try await volume.seek(sparse.inode, from: 98304, to: .hole) == 100_001)
+            await #expect(throws: FileSystemError.noSuchRange) {
+                _ = try await volume.seek(sparse.inode, from: 100_001, to: .hole)
+            }
+            let count = try await volume.copyRange(of: sparse.inode, at: 0, to: files[2].inode, at: 0, byteCount: 1 << 30)
+            #expect(count == 100_001)
+            files[2].model = sparse.model
+            #expect(try await files[2].firstDifference() == nil)
+            var mode = WriteMode()
+            mode.isSynchronous = true
+            try await files[3].write([UInt8](repeating: 3, count: 10_000), at: 0, mode)
+            mode.isSynchronous = false
+            mode.isWriteBack = true
+            let size = files[3].model.count
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 4096), offset: 0, count: 4096)
+            _ = try await volume.write(files[3].inode, at: 8192, slice, mode)
+            #expect(files[3].inode.attributes.size == UInt64(size))
+            // Dirty, unlinked, still open: readable; then gone with its clusters.
+            try await volume.openFile(files[4].inode, OpenMode(writes: true), caller: .system)
+            try await files[4].write([UInt8](repeating: 44, count: 300_000), at: 0)
+            try await volume.unlink(.of("f4"), in: root)
+            #expect(try await files[4].firstDifference() == nil)
+            await volume.closeFile(files[4].inode, OpenMode(writes: true))
+            for file in files { file.inode.release() }
+            root.release()
+        }
+        #expect(image.faults() == [])
+    }
+
     @Test("small and large writes are read back before and after the flush and a remount", arguments: recipes)
     func basics(recipe: VolumeImage.Recipe) throws {
         let image = try VolumeImage.make(recipe)

@@ -27,7 +27,8 @@ struct XattrTests {
                 try await volume.createFile(.of("f"), in: root, newFile),
                 try await volume.makeDirectory(.of("d"), in: root, newDirectory),
                 try await volume.makeSymbolicLink(.of("s"), in: root, target: bytes("x"), newFile),
-                try await volume.makeNode(.of("p"), in: root, NewNode(mode: 0o010644, caller: .system), deviceNumber: 0),
+                try await volume.makeNode(
+                    .of("p"), in: root, NewNode(mode: 0o010644, caller: .system), deviceNumber: 0),
             ]
             for inode in inodes {
                 try await volume.setXattr(
@@ -92,8 +93,9 @@ struct XattrTests {
                 }
                 let random = SeededRandom(seed: 20 + round)
                 func name(_ index: Int) -> [UInt8] {
-                    bytes(["user.", "trusted.", "security."][index % 3] + "name\(index)"
-                        + String(repeating: "x", count: index % 23))
+                    bytes(
+                        ["user.", "trusted.", "security."][index % 3] + "name\(index)"
+                            + String(repeating: "x", count: index % 23))
                 }
                 for _ in 0..<(round == 2 ? 2500 : 400) {
                     let index = Int(random.next(below: nameCount))

@@ -1,0 +1,155 @@
+import ClusterVolume
+import EngineKit
+import EngineSimulation
+import FileSystem
+import LockManager
+import LockSimulation
+import O2Layout
+import Testing
+
+/// Something that a cluster lock protects: a number on the disk and a copy of it in memory.
+private final class Thing: ClusterLockOwner {
+    let disk: Disk
+    var cached: UInt8?
+    var dirty = false
+    var lowered = 0
+
+    final class Disk {
+        var number: UInt8 = 0
+    }
+
+    init(disk: Disk) {
+        self.disk = disk
+    }
+
+    func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError) {
+        cached = value.map { $0.bytes[1] } ?? disk.number
+    }
+
+    func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {
+        lowered += 1
+        if dirty, let cached { disk.number = cached }
+        dirty = false
+        // The copy stays: the value block is made of it. It is looked at no more before the next refresh.
+    }
+
+    func value(of lock: any ClusterLock) -> LockValueBlock? {
+        var bytes = [UInt8](repeating: 0, count: LockValueBlock.byteCount)
+        bytes[0] = 5
+        bytes[1] = cached ?? 0
+        return LockValueBlock(bytes: bytes)
+    }
+}
+
+@Suite("cached cluster locks")
+struct CachedLockTests {
+    private func pair(seed: UInt64) throws -> (SimulatedCluster, [ClusterLockService]) {
+        let cluster = SimulatedCluster(seed: seed, nodeCount: 2)
+        var services: [ClusterLockService] = []
+        for node: NodeNumber in [0, 1] {
+            let host = cluster.boot(node)
+            try cluster.environment.wait { () async throws(JoinError) in try await host.domain.join() }
+            services.append(ClusterLockService(domain: host.domain, environment: cluster.environment))
+        }
+        return (cluster, services)
+    }
+
+    @Test("names are spelled as on the wire")
+    func names() {
+        #expect(LockName(.superblock, block: 2).resource == ResourceName("S000000000000000000000200000000"))
+        #expect(
+            LockName(.metadata, block: 9, generation: 0x8069_9fb8).resource
+                == ResourceName("M000000000000000000000980699fb8"))
+        #expect(
+            LockName(.readWrite, block: 0x9226, generation: 0xcd4b_a83e).resource
+                == ResourceName("W0000000000000000009226cd4ba83e"))
+        let dentry = LockName(.dentry, block: 0x9225, parent: 9).resource
+        #expect(dentry.bytes.count == 31 && dentry.bytes[17] == 0 && Array(dentry.bytes[24...25]) == [0x92, 0x25])
+    }
+
+    @Test("a lock that nobody else wants costs no message")
+    func cached() throws {
+        let (cluster, services) = try pair(seed: 5)
+        let lock = services[0].lock(LockName(.metadata, block: 77), owner: nil)
+        try cluster.environment.wait { () async throws(FileSystemError) in
+            try await lock.with(.exclusive) { () throws(FileSystemError) in }
+        }
+        cluster.environment.run(limit: .seconds(1))
+        let before = cluster.messageCount
+        try cluster.environment.wait { () async throws(FileSystemError) in
+            for _ in 0..<100 { try await lock.with(.exclusive) { () throws(FileSystemError) in } }
+        }
+        #expect(cluster.messageCount == before && lock.level == .exclusive)
+    }
+
+    @Test("two hosts that add to one number lose nothing", arguments: 1...12)
+    func counter(seed: Int) throws {
+        let (cluster, services) = try pair(seed: UInt64(seed))
+        let disk = Thing.Disk()
+        let name = LockName(.metadata, block: 0x1234)
+        var done = 0
+        var sum = 0
+        // A lock is cached as long as somebody knows it.
+        var locks: [any ClusterLock] = []
+        var things: [Thing] = []
+        for service in services {
+            let thing = Thing(disk: disk)
+            let lock = service.lock(name, owner: thing)
+            locks.append(lock)
+            things.append(thing)
+            for _ in 0..<2 {
+                cluster.environment.spawn {
+                    for round in 0..<30 {
+                        let level: LockLevel = round % 3 == 0 ? .protectedRead : .exclusive
+                        try? await lock.acquire(level)
+                        if level == .exclusive {
+                            thing.cached = (thing.cached ?? 200) &+ 1
+                            thing.dirty = true
+                            sum += 1
+                        } else {
+                            #expect(Int(thing.cached ?? 255) <= sum)
+                        }
+                        lock.release(level)
+                        await cluster.environment.sleep(until: cluster.environment.now + .microseconds(700))
+                    }
+                    done += 1
+                }
+            }
+        }
+        #expect(
+            cluster.environment.run(limit: .seconds(60)) { done == 4 },
+            "users are stuck: \(services.map { $0.domain.listing() })")
+        #expect(sum == 80)
+        // Whoever holds it last writes back when the other wants it.
+        for lock in locks {
+            try cluster.environment.wait { () async throws(FileSystemError) in
+                try await lock.with(.exclusive) { () throws(FileSystemError) in }
+            }
+        }
+        #expect(disk.number == 80)
+    }
+
+    @Test("a frozen volume gives no metadata lock, a fenced one an error")
+    func frozen() throws {
+        let (cluster, services) = try pair(seed: 9)
+        let lock = services[0].lock(LockName(.metadata, block: 5), owner: nil)
+        services[0].freeze(except: [])
+        var outcome: Result<Void, FileSystemError>?
+        cluster.environment.spawn {
+            do throws(FileSystemError) {
+                try await lock.acquire(.protectedRead)
+                outcome = .success(())
+            } catch {
+                outcome = .failure(error)
+            }
+        }
+        cluster.environment.run(limit: .seconds(2))
+        #expect(outcome == nil)
+        services[0].fence("cut off")
+        cluster.environment.run(limit: .seconds(1))
+        guard case .failure(.aborted("cut off")) = outcome else {
+            Issue.record("not fenced: \(String(describing: outcome))")
+            return
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import EngineKit
+import EngineSimulation
+import Journal
+import OCFS2Layout
+import Testing
+
+@testable import FileSystem
+
+@Suite(.enabled(if: Tool.hasVolumeTools, "ocfs2-tools are not installed"))
+struct FullVolumeTests {
+    /// Writes files of 2 MiB until the volume is full; returns their names.
+    private func fill(_ volume: MountedVolume, _ root: Inode) async throws(FileSystemError) -> [FileName] {
+        let buffer = IOBuffer(byteCount: 1 << 20)
+        let slice = IOSlice(buffer: buffer, offset: 0, count: 1 << 20)
+        slice.bytes.initializeMemory(as: UInt8.self, repeating: 0x5a)
+        var names: [FileName] = []
+        while true {
+            let name = try FileName("big \(names.count)".utf8)
+            let inode = try await volume.createFile(name, in: root, newFile)
+            names.append(name)
+            defer { inode.release() }
+            for part in 0..<2 {
+                do throws(FileSystemError) {
+                    try await inode.fileData.write(slice, at: UInt64(part) << 20)
+                } catch .noSpace {
+                    try await inode.fileData.flush()
+                    return names
+                }
+            }
+            try await inode.fileData.flush()
+        }
+    }
+
+    @Test("a full volume can be emptied, and then has the space again", arguments: [512, 4096])
+    func fillAndEmpty(blockSize: Int) throws {
+        let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: blockSize))
+        let volume = fixture.volume
+        let counts = try fixture.run { () async throws(FileSystemError) -> [Int] in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let before = Int(try await volume.statistics().freeBlockCount)
+            var counts = [before]
+            for _ in 0..<2 {
+                let names = try await fill(volume, root)
+                counts.append(names.count)
+                for name in names { try await volume.unlink(name, in: root) }
+                await volume.tasks.wait()
+                counts.append(Int(try await volume.statistics().freeBlockCount))
+            }
+            return counts
+        }
+        #expect(volume.stopReason == nil)
+        #expect(counts[1] == counts[3], "as much fits the second time")
+        // Groups of the allocators stay.
+        #expect(counts[2] > counts[0] - 2048 && counts[4] > counts[0] - 2048)
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
+    @Test("what was written but not synced is on disk after an unmount")
+    func dirtyAtUnmount() throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume
+        let kept = try fixture.run { () async throws(FileSystemError) -> Inode in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.createFile(try FileName("f".utf8), in: root, newFile)
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 100_000), offset: 0, count: 100_000)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 7)
+            try await inode.fileData.write(slice, at: 0)
+            return inode
+        }
+        // Even of a file that somebody still holds.
+        fixture.image.unmount(volume)
+        _ = kept
+        #expect(fixture.image.faults() == [])
+        #expect(fixture.image.debugfs("stat /f").contains("Size: 100000"))
+    }
+
+    @Test("a device that fails ends the writing, with the reason, and the volume recovers")
+    func failingDevice() throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume
+        let before = fixture.image.copy()
+        fixture.image.device.fault = { if case .write = $0.kind { 5 } else { 0 } }
+        var failure: FileSystemError?
+        do throws(FileSystemError) {
+            try fixture.run { () async throws(FileSystemError) in
+                let root = try await volume.inode(volume.rootNumber)
+                defer { root.release() }
+                try await volume.createFile(try FileName("f".utf8), in: root, newFile).release()
+                try await volume.commit()
+            }
+        } catch {
+            failure = error
+        }
+        #expect(failure != nil)
+        #expect(volume.isReadOnly && volume.stopReason != nil)
+        fixture.image.unmount(volume)
+        let again = try before.mount()
+        before.unmount(again)
+        #expect(before.faults() == [])
+    }
+}
