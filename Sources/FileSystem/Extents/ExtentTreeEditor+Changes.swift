@@ -36,7 +36,8 @@ extension ExtentTreeEditor {
         let index = list.leafIndex(atOrAfter: record.cpos)
         if index < list.count, UInt64(list[index].cpos) < record.end {
             throw storage.corrupt(
-                path.leaf.block.number, "cluster \(list[index].cpos) is mapped, \(record.cpos) + \(record.clusters) is new")
+                path.leaf.block.number,
+                "cluster \(list[index].cpos) is mapped, \(record.cpos) + \(record.clusters) is new")
         }
         let firstIndex = list.hasEmptyFirst ? 1 : 0
         let before = index > firstIndex ? list[index - 1] : nil

@@ -54,7 +54,9 @@ struct ExtentTreeEditor<Storage: ExtentTreeStorage> {
 // Finding.
 extension ExtentTreeEditor {
     /// The leaf whose range holds `cpos`, and the cluster at which the next leaf begins.
-    func leaf(for cpos: UInt32) async throws(FileSystemError) -> (list: ExtentListView, block: MetadataBlock, next: UInt32?) {
+    func leaf(for cpos: UInt32) async throws(FileSystemError) -> (
+        list: ExtentListView, block: MetadataBlock, next: UInt32?
+    ) {
         try requireRoot()
         var block = root.block
         var list = rootList
@@ -138,7 +140,9 @@ extension ExtentTreeEditor {
     func setBoundary(_ left: ExtentPath, _ right: ExtentPath, _ cpos: UInt32) {
         // The common list is the deepest one that both ways go through.
         var common = 0
-        while common + 1 < left.leafLevel, left.nodes[common + 1].block === right.nodes[common + 1].block { common += 1 }
+        while common + 1 < left.leafLevel, left.nodes[common + 1].block === right.nodes[common + 1].block {
+            common += 1
+        }
         for level in common..<left.leafLevel {
             let node = left.nodes[level]
             var record = node.list[node.index]

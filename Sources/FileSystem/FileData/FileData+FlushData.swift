@@ -28,7 +28,9 @@ extension FileData {
             start = part.upperBound
             // Bytes that are on disk and have to stay.
             let valid = isFresh || part.lowerBound >= storedSize ? 0 : storedSize
-            guard let isWritten = writing?.ranges.overlaps(part), let gaps = writing?.ranges.gaps(in: part) else { return }
+            guard let isWritten = writing?.ranges.overlaps(part), let gaps = writing?.ranges.gaps(in: part) else {
+                return
+            }
             if !isWritten, part.lowerBound >= valid {
                 addZeroes(part, at: partPlace, plan)
                 continue

@@ -90,7 +90,8 @@ extension FileData {
 
     /// The bytes of the clusters.
     func bytes(of clusters: Range<UInt64>) -> Range<UInt64> {
-        clusters.lowerBound << UInt64(geometry.clusterSizeBits)..<clusters.upperBound << UInt64(geometry.clusterSizeBits)
+        clusters.lowerBound << UInt64(geometry.clusterSizeBits)..<clusters.upperBound
+            << UInt64(geometry.clusterSizeBits)
     }
 
     /// Times of a change of the contents.

@@ -71,7 +71,8 @@ struct FlatMapping {
 @Suite("Extent trees")
 struct ExtentTreeTests {
     /// Random inserts, changes and removals; weights change over time so that the tree grows and shrinks to nothing.
-    @Test("Random changes keep every invariant and give the mapping of a flat model", arguments: RootUnderTest.all, 1...2)
+    @Test(
+        "Random changes keep every invariant and give the mapping of a flat model", arguments: RootUnderTest.all, 1...2)
     func random(root: RootUnderTest, seed: Int) async throws {
         let (tree, editor) = try root.make()
         let random = SeededRandom(seed: UInt64(seed))
@@ -128,7 +129,9 @@ struct ExtentTreeTests {
     private func mappedRun(
         _ editor: ExtentTreeEditor<TreeInMemory>, _ tree: TreeInMemory, _ cpos: UInt32, _ random: SeededRandom
     ) -> ExtentRecord? {
-        guard var record = TreeChecker(tree, editor.root).records.first(where: { $0.contains(cpos) }) else { return nil }
+        guard var record = TreeChecker(tree, editor.root).records.first(where: { $0.contains(cpos) }) else {
+            return nil
+        }
         if random.next(below: 2) == 0 {
             let skipped = UInt32(random.next(below: UInt64(record.clusters)))
             record.cpos += skipped
@@ -143,7 +146,8 @@ struct ExtentTreeTests {
     func ascending() async throws {
         let (tree, editor) = try RootUnderTest.all[0].make()
         for index in 0..<700 {
-            try await editor.insert(ExtentRecord(cpos: UInt32(2 * index), clusters: 1, block: UInt64(8000 + 16 * index)))
+            try await editor.insert(
+                ExtentRecord(cpos: UInt32(2 * index), clusters: 1, block: UInt64(8000 + 16 * index)))
         }
         #expect(TreeChecker(tree, editor.root).faults == [])
         #expect(editor.rootList.depth == 2)
@@ -164,7 +168,8 @@ struct ExtentTreeTests {
     func descending() async throws {
         let (tree, editor) = try RootUnderTest.all[0].make()
         for index in (0..<400).reversed() {
-            try await editor.insert(ExtentRecord(cpos: UInt32(2 * index), clusters: 1, block: UInt64(8000 + 16 * index)))
+            try await editor.insert(
+                ExtentRecord(cpos: UInt32(2 * index), clusters: 1, block: UInt64(8000 + 16 * index)))
         }
         #expect(TreeChecker(tree, editor.root).faults == [])
         for index in 0..<400 {
@@ -202,7 +207,8 @@ struct ExtentTreeTests {
     func hostile() async throws {
         let (tree, editor) = try RootUnderTest.all[0].make()
         for index in 0..<60 {
-            try await editor.insert(ExtentRecord(cpos: UInt32(2 * index), clusters: 1, block: UInt64(8000 + 16 * index)))
+            try await editor.insert(
+                ExtentRecord(cpos: UInt32(2 * index), clusters: 1, block: UInt64(8000 + 16 * index)))
         }
         let good = editor.rootList[1]
         for bad in [0, 1, 2, 99, UInt64.max] {

@@ -112,7 +112,9 @@ struct TreeChecker {
         for index in 0..<list.count {
             let record = list[index]
             let isLast = index == list.count - 1
-            if index == 0, UInt64(record.cpos) != cpos { faults.append("T5: \(name)[0] begins at \(record.cpos), not \(cpos)") }
+            if index == 0, UInt64(record.cpos) != cpos {
+                faults.append("T5: \(name)[0] begins at \(record.cpos), not \(cpos)")
+            }
             if !isLast, record.end != UInt64(list[index + 1].cpos) {
                 faults.append("T5: \(name)[\(index)] ends at \(record.end), next at \(list[index + 1].cpos)")
             }
@@ -144,9 +146,13 @@ struct TreeChecker {
         if list.count == 0 { faults.append("\(name): leaf without records") }
         if !isLast, !list.isFull { faults.append("T3: leaf \(name) has \(list.count) of \(list.capacity)") }
         guard list.count > 0 else { return }
-        if !isFirst, list[0].cpos != parent.cpos { faults.append("T5: leaf \(name) begins at \(list[0].cpos), not \(parent.cpos)") }
+        if !isFirst, list[0].cpos != parent.cpos {
+            faults.append("T5: leaf \(name) begins at \(list[0].cpos), not \(parent.cpos)")
+        }
         let end = list[list.count - 1].end
-        if isLast ? end != parent.end : end > parent.end { faults.append("T6: leaf \(name) ends at \(end), not \(parent.end)") }
+        if isLast ? end != parent.end : end > parent.end {
+            faults.append("T6: leaf \(name) ends at \(end), not \(parent.end)")
+        }
         records += (0..<list.count).map { list[$0] }
     }
 

@@ -52,7 +52,8 @@ struct FileDataTests {
             for index in 0..<60 {
                 let inode = try await volume.createFile(.of("f\(index)"), in: root, newFile)
                 files.append(FileUnderTest(volume, inode))
-                try await files[index].write([UInt8](repeating: UInt8(index), count: 5000 + index), at: index % 3 * 8192)
+                try await files[index].write(
+                    [UInt8](repeating: UInt8(index), count: 5000 + index), at: index % 3 * 8192)
             }
             await volume.flushAllData()
             for file in files { #expect(try await file.firstDifference() == nil) }
@@ -65,7 +66,8 @@ struct FileDataTests {
             await #expect(throws: FileSystemError.noSuchRange) {
                 _ = try await volume.seek(sparse.inode, from: 100_001, to: .hole)
             }
-            let count = try await volume.copyRange(of: sparse.inode, at: 0, to: files[2].inode, at: 0, byteCount: 1 << 30)
+            let count = try await volume.copyRange(
+                of: sparse.inode, at: 0, to: files[2].inode, at: 0, byteCount: 1 << 30)
             #expect(count == 100_001)
             files[2].model = sparse.model
             #expect(try await files[2].firstDifference() == nil)

@@ -6,7 +6,8 @@ import Testing
 extension VolumeImage {
     /// A volume of `Images`, which its README describes.
     static func stored(_ name: String, mebibytes: Int) throws -> VolumeImage {
-        let directory = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+        let directory = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(
+            separator: "/")
         let file = SparseFile(byteCount: UInt64(mebibytes) << 20)
         let command = "xz -dc '\(directory)/Images/\(name).img.xz' | dd of=\(file.path) bs=65536 conv=notrunc,sparse"
         let outcome = Tool.run("sh", ["-c", command])
