@@ -19,7 +19,7 @@ extension MountedVolume {
             tasks.start(environment) { [self] in await giveUpLocks(of: inode) }
             return
         }
-        if inode.attributes.linkCount == 0, !inode.isSystem, !isReadOnly {
+        if inode.attributes.linkCount == 0, !inode.isSystem, !isReadOnly, !inode.isWipeRefused {
             inode.retain()
             tasks.start(environment) { [self] in
                 await wipe(inode)

@@ -35,6 +35,8 @@ package final class Inode {
     var lastUse: UInt64 = 0
     /// The wipe has begun, or the inode was freed: nobody gets it any more.
     var isGone = false
+    /// A wipe was tried and must not be done now: not again before somebody else has used the inode.
+    var isWipeRefused = false
 
     /// `block` holds a validated dinode.
     init(volume: MountedVolume, block: MetadataBlock) {

@@ -20,6 +20,7 @@ extension MountedVolume {
         while true {
             if let inode = inodeTable[number] {
                 if inode.isGone { throw .stale }
+                inode.isWipeRefused = false
                 inodeTable.retain(inode)
                 return inode
             }

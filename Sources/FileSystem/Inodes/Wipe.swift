@@ -13,10 +13,11 @@ extension MountedVolume {
         await inode.gate.lock(.exclusive)
         defer { inode.gate.unlock(.exclusive) }
         guard inode.referenceCount == 1, inode.attributes.linkCount == 0, !inode.isGone, !isReadOnly else { return }
+        // Not an orphan (a damaged volume), known to another host, or it fails: the next mount tries again.
+        defer { inode.isWipeRefused = !inode.isGone }
         do throws(FileSystemError) {
             try await wipeLocked(inode)
         } catch {
-            // It stays in the orphan directory: the next mount tries again.
             environment.log(.warning, "inode \(inode.number) could not be freed: \(error)")
         }
     }
