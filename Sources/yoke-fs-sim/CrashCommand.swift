@@ -13,6 +13,8 @@ struct CrashCommand: ParsableCommand {
     @Option(help: "One of so many points is checked.") var sampleEvery: UInt64 = 1
     @Option(help: "One of so many disks goes to fsck.ocfs2; 0: none.") var fsckEvery = 50
     @Option(help: "Workloads at the same time.") var workers = 1
+    @Option(help: "One of so many disks is saved as the cut left it; 0: none.") var saveEvery = 0
+    @Option(help: "Folder for saved disks.") var saveTo = "."
     @Flag(help: "Print every operation.") var trace = false
     @OptionGroup var volume: VolumeOptions
 
@@ -24,6 +26,8 @@ struct CrashCommand: ParsableCommand {
             var options = CrashRun.Options()
             options.recipe = volume.recipe
             options.workers = workers
+            options.saveEvery = saveEvery
+            options.savePath = saveTo
             options.stepCount = steps
             options.sampleEvery = sampleEvery
             options.fsckEvery = fsckEvery

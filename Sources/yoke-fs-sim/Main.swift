@@ -12,12 +12,14 @@ struct Main: ParsableCommand {
 
 /// The volume, by options of mkfs.ocfs2.
 struct VolumeOptions: ParsableArguments {
+    @Option(help: "Size of the volume in MiB.") var mebibytes = 48
     @Option(help: "Block size in bytes.") var blockSize = 1024
     @Option(help: "Cluster size in bytes.") var clusterSize = 4096
     @Option(help: "Features as mkfs.ocfs2 --fs-features takes them.") var features: String?
 
     var recipe: SimulatedVolume.Recipe {
         var recipe = SimulatedVolume.Recipe()
+        recipe.mebibytes = mebibytes
         recipe.blockSize = blockSize
         recipe.clusterSize = clusterSize
         recipe.features = features.map { [$0] } ?? []
@@ -26,6 +28,6 @@ struct VolumeOptions: ParsableArguments {
 
     /// The options that repeat it.
     var text: String {
-        "--block-size \(blockSize) --cluster-size \(clusterSize)\(features.map { " --features \($0)" } ?? "")"
+        "--mebibytes \(mebibytes) --block-size \(blockSize) --cluster-size \(clusterSize)\(features.map { " --features \($0)" } ?? "")"
     }
 }

@@ -19,6 +19,11 @@ package final class CrashRun {
         /// One of so many checked disks is given to fsck.ocfs2; 0: none.
         package var fsckEvery = 20
 
+        /// One of so many disks is saved as the cut left it, before any recovery; 0: none.
+        package var saveEvery = 0
+        /// Folder for these disks.
+        package var savePath = ""
+
         package init() {}
     }
 
@@ -95,6 +100,13 @@ package final class CrashRun {
         if isForFsck { fsckCount += 1 }
         let host = VirtualEnvironment(seed: seed &+ UInt64(pointCount))
         let disk = cut.disk(loss, random: random, environment: host)
+        if options.saveEvery > 0, pointCount % options.saveEvery == 0 {
+            do throws(SimulatedVolume.ToolFailure) {
+                try SimulatedVolume.save(disk, to: "\(options.savePath)/crash-\(seed)-\(pointCount).img")
+            } catch {
+                throw SimulationFailure(error.description)
+            }
+        }
         do throws(SimulationFailure) {
             try CrashCheck.run(
                 disk, environment: host, workloads: group.workloads, fsck: isForFsck ? .afterUnmount : .no)

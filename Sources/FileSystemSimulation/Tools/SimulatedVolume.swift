@@ -43,6 +43,20 @@ package enum SimulatedVolume {
         return device
     }
 
+    /// Writes the disk to a file that stays: for another implementation to recover.
+    package static func save(_ device: MemoryDevice, to path: String) throws(ToolFailure) {
+        let descriptor = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0o644)
+        guard descriptor >= 0 else { throw ToolFailure(description: "cannot make \(path): errno \(errno)") }
+        defer { close(descriptor) }
+        var isWritten = ftruncate(descriptor, off_t(device.byteCount)) == 0
+        for offset in stride(from: 0, to: device.byteCount, by: step) where isWritten {
+            let bytes = device.bytes(at: offset, count: min(step, Int(device.byteCount - offset)))
+            guard bytes.contains(where: { $0 != 0 }) else { continue }
+            isWritten = pwrite(descriptor, bytes, bytes.count, off_t(offset)) == bytes.count
+        }
+        guard isWritten else { throw ToolFailure(description: "cannot write \(path): errno \(errno)") }
+    }
+
     /// The faults that `fsck.ocfs2 -fn` finds, without those it also finds on volumes of the kernel alone.
     /// Spec: ocfs2-disk-2 23.
     package static func faults(on device: MemoryDevice) -> [String] {
