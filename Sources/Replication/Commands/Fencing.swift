@@ -115,8 +115,13 @@ extension ReplicationEngine {
         }
         let lacksData = volumes.contains { StateRules.lacksData($0.state) }
         guard !lacksData, volumes.contains(where: { $0.state.suspNod }) else { return }
-        let isOnlyReason = !volumes.contains { $0.state.susp || $0.state.suspFen }
-        if isOnlyReason { settleKeptRequests() }
-        changeSuspension(noData: false)
+        // The other volumes may go on without the peer too.
+        for volume in volumes { enqueueOwedGeneration(volume) }
+        enqueue(.worker) { engine in
+            let isOnlyReason = !engine.volumes.contains { $0.state.susp || $0.state.suspFen }
+            if isOnlyReason { engine.settleKeptRequests() }
+            engine.changeSuspension(noData: false)
+            return .done
+        }
     }
 }

@@ -129,6 +129,39 @@ struct SuspensionTests {
         #expect(pair.areDisksEqual)
     }
 
+    @Test("a volume that was frozen for another one's lack of data goes on alone in a new generation")
+    func otherVolumeLacksData() {
+        let pair = EnginePair()
+        let second = VolumeNumber(7)
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        for node in [pair.a!, pair.b!] {
+            node.secondDisk = TestDisk(sectorCount: 8192)
+            node.run(.addVolume(second))
+            node.run(.attach(second, node.secondDisk!.device, node.diskOptions))
+            node.bringUp()
+        }
+        #expect(pair.run { pair.a.snapshot.volumes.allSatisfy { $0.state.conn == .connected } })
+        for volume in [zero, second] { pair.a.run(.primary(volume, force: true)) }
+        #expect(pair.run { pair.b.snapshot.volumes.allSatisfy { $0.state.disk == .upToDate } })
+        pair.pass(.seconds(1))
+        pair.b.run(.detach(zero, force: true))
+        pair.a.run(.detach(zero, force: true))
+        #expect(pair.run { pair.a.snapshot.volumes.allSatisfy { $0.state.isSuspended } })
+        pair.cut()
+        #expect(pair.run { pair.a.snapshot.volumes.allSatisfy { $0.state.conn == .wfConnection } })
+        func generations() -> [UInt64]? {
+            for volume in pair.a.snapshot.volumes where volume.volume == second { return volume.uuids }
+            return nil
+        }
+        let before = generations()
+        #expect(pair.a.attach() == .success)
+        pair.pass(.seconds(1))
+        #expect(pair.a.snapshot.volumes.allSatisfy { !$0.state.isSuspended })
+        #expect(before != nil && generations()?[1] == before?[0])
+    }
+
     @Test("a fenced Secondary leaves a disconnect Outdated and is not promoted")
     func disconnectOutdates() {
         let pair = EnginePair()
