@@ -36,7 +36,9 @@ private func check<Value: FixedLayout & Equatable>(_ value: Value, _ hex: String
         try check(
             FUSEMakeNodeRequest(mode: 0o020644, device: 0x103, umask: 0o22), "a4210000 03010000 12000000 00000000")
         try check(FUSEMakeDirectoryRequest(mode: 0o40755, umask: 0o27), "ed410000 17000000")
-        try check(FUSECreateRequest(flags: 0x8042, mode: 0o100600, umask: 2, openFlags: 1), "42800000 80810000 02000000 01000000")
+        try check(
+            FUSECreateRequest(flags: 0x8042, mode: 0o100600, umask: 2, openFlags: 1),
+            "42800000 80810000 02000000 01000000")
         try check(FUSELinkRequest(node: 77), "4d00000000000000")
         try check(FUSEGetAttributesRequest(handle: 5), "01000000 00000000 0500000000000000")
         try check(FUSEGetAttributesRequest(handle: nil), "00000000 00000000 0000000000000000")
@@ -51,13 +53,15 @@ private func check<Value: FixedLayout & Equatable>(_ value: Value, _ hex: String
     @Test("RENAME has no flags, RENAME2 has them")
     func rename() throws {
         let plain = bytes("0200000000000000")
-        #expect(try decoding(plain) { (input) throws(LayoutError) in
-            try FUSERenameRequest(decoding: input, hasFlags: false)
-        } == FUSERenameRequest(newDirectory: 2))
+        #expect(
+            try decoding(plain) { (input) throws(LayoutError) in
+                try FUSERenameRequest(decoding: input, hasFlags: false)
+            } == FUSERenameRequest(newDirectory: 2))
         let wide = bytes("0200000000000000 01000000 00000000")
-        #expect(try decoding(wide) { (input) throws(LayoutError) in
-            try FUSERenameRequest(decoding: input, hasFlags: true)
-        } == FUSERenameRequest(newDirectory: 2, flags: .noReplace))
+        #expect(
+            try decoding(wide) { (input) throws(LayoutError) in
+                try FUSERenameRequest(decoding: input, hasFlags: true)
+            } == FUSERenameRequest(newDirectory: 2, flags: .noReplace))
         #expect(throws: LayoutError.self) {
             try decoding(plain) { (input) throws(LayoutError) in
                 try FUSERenameRequest(decoding: input, hasFlags: true)
@@ -70,7 +74,9 @@ private func check<Value: FixedLayout & Equatable>(_ value: Value, _ hex: String
         try check(
             FUSELockRequest(handle: 1, owner: 2, start: 3, end: 4, type: .write, process: 5, isFlock: true),
             "0100000000000000 0200000000000000 0300000000000000 0400000000000000 01000000 05000000 01000000 00000000")
-        try check(FUSELockReply(start: 3, end: 4, type: .unlock, process: 5), "0300000000000000 0400000000000000 02000000 05000000")
+        try check(
+            FUSELockReply(start: 3, end: 4, type: .unlock, process: 5),
+            "0300000000000000 0400000000000000 02000000 05000000")
         try check(
             FUSEIoctlRequest(handle: 1, command: 0x8008_6601, inputSize: 0, outputSize: 8, flags: 16),
             "0100000000000000 10000000 01660880 0000000000000000 00000000 08000000")
@@ -84,12 +90,14 @@ private func check<Value: FixedLayout & Equatable>(_ value: Value, _ hex: String
         try check(FUSEFlushRequest(handle: 1, lockOwner: 2), "0100000000000000 0000000000000000 0200000000000000")
         try check(FUSEAccessRequest(mask: 4), "04000000 00000000")
         let extended = bytes("05000000 02000000 01000000 00000000")
-        #expect(try decoding(extended) { (input) throws(LayoutError) in
-            try FUSESetXattrRequest(decoding: input, isExtended: true)
-        } == FUSESetXattrRequest(size: 5, flags: .replace, clearsSetGroup: true))
-        #expect(try decoding(Array(extended.prefix(8))) { (input) throws(LayoutError) in
-            try FUSESetXattrRequest(decoding: input, isExtended: false)
-        } == FUSESetXattrRequest(size: 5, flags: .replace))
+        #expect(
+            try decoding(extended) { (input) throws(LayoutError) in
+                try FUSESetXattrRequest(decoding: input, isExtended: true)
+            } == FUSESetXattrRequest(size: 5, flags: .replace, clearsSetGroup: true))
+        #expect(
+            try decoding(Array(extended.prefix(8))) { (input) throws(LayoutError) in
+                try FUSESetXattrRequest(decoding: input, isExtended: false)
+            } == FUSESetXattrRequest(size: 5, flags: .replace))
     }
 
     @Test("extensions carry security contexts and groups, and unknown ones are passed over")
@@ -105,9 +113,10 @@ private func check<Value: FixedLayout & Equatable>(_ value: Value, _ hex: String
             value
                 == FUSECreateExtensions(
                     securityContexts: [.init(name: [0x61], value: [0x78, 0x79])], groups: [7, 8]))
-        #expect(try decoding([]) { (input) throws(LayoutError) in
-            try FUSECreateExtensions(decoding: input)
-        } == FUSECreateExtensions())
+        #expect(
+            try decoding([]) { (input) throws(LayoutError) in
+                try FUSECreateExtensions(decoding: input)
+            } == FUSECreateExtensions())
         for cut in 9..<context.count - 8 {
             #expect(throws: LayoutError.self, "cut to \(cut)") {
                 try decoding(Array(context.prefix(cut))) { (input) throws(LayoutError) in

@@ -115,7 +115,8 @@ private struct Listing {
     private mutating func write(_ entry: DirectoryEntry) {
         let count = FUSEDirectoryEntry.byteCount(nameByteCount: entry.name.count)
         FUSEDirectoryEntry.encode(
-            inode: entry.number, nextCookie: entry.next.byteOffset, rawType: entry.type?.direntType ?? 0, name: entry.name,
+            inode: entry.number, nextCookie: entry.next.byteOffset, rawType: entry.type?.direntType ?? 0,
+            name: entry.name,
             into: UnsafeMutableRawBufferPointer(start: buffer.base + byteCount, count: count))
         byteCount += count
     }

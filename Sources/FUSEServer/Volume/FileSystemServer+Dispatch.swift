@@ -146,7 +146,8 @@ extension FileSystemServer {
 
     private func interrupt(_ unique: UInt64) {
         guard let node = interrupts.interrupted(unique) else { return }
-        _ = flocks.interrupt(node, unique: unique)
+        // Its task may not have begun to wait yet.
+        if !flocks.interrupt(node, unique: unique) { interrupts.remember(unique) }
     }
 
     // MARK: Pieces of requests

@@ -40,6 +40,10 @@ extension FileSystemServer {
             return
         }
         run(header, record) { [self] () async throws(FileSystemError) in
+            guard phase == .serving, !interrupts.takeEarly(header.unique) else {
+                interrupts.endWait(header.unique)
+                throw .interrupted
+            }
             let outcome = await withUnsafeContinuation { continuation in
                 flocks.enqueue(record.id, owner: owner, kind, unique: header.unique, continuation)
             }

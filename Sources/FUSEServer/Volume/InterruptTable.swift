@@ -9,11 +9,15 @@ struct InterruptTable {
 
     /// A request begins to wait. False: its signal has come already, do not wait.
     mutating func beginWait(_ unique: UInt64, node: UInt64) -> Bool {
-        if let index = early.firstIndex(of: unique) {
-            early.remove(at: index)
-            return false
-        }
+        guard !takeEarly(unique) else { return false }
         waiting[unique] = node
+        return true
+    }
+
+    /// Whether the request's signal has come before it could be told of it.
+    mutating func takeEarly(_ unique: UInt64) -> Bool {
+        guard let index = early.firstIndex(of: unique) else { return false }
+        early.remove(at: index)
         return true
     }
 
@@ -24,8 +28,12 @@ struct InterruptTable {
     /// The node that the interrupted request waits for; nil when it is not known, or does not wait.
     mutating func interrupted(_ unique: UInt64) -> UInt64? {
         if let node = waiting[unique] { return node }
+        remember(unique)
+        return nil
+    }
+
+    mutating func remember(_ unique: UInt64) {
         if early.count == Self.earlyMax { early.removeFirst() }
         early.append(unique)
-        return nil
     }
 }

@@ -31,15 +31,6 @@ package final class ReactorEnvironment: EngineEnvironment {
         Task(executorPreference: reactor) { await parcel.body() }
     }
 
-    /// Runs `body` at once, up to its first wait; what is left runs in later rounds, as a task of the reactor.
-    ///
-    /// For requests that seldom wait: their answer is there when this returns.
-    package func start(_ body: @escaping () async -> Void) {
-        reactor.preconditionOnThread()
-        let parcel = TaskParcel(body: body)
-        Task.immediate(executorPreference: reactor) { await parcel.body() }
-    }
-
     package func call(at instant: Instant, _ body: @escaping () -> Void) {
         reactor.addTimer(at: instant, body)
     }

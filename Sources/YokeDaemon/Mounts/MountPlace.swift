@@ -22,14 +22,16 @@ extension Daemon {
         if let found = find(word) { return ("/dev/drbd\(found.minor)", .replicated(found.device)) }
         let path = paths.resolveDevice(word)
         guard access(path, F_OK) == 0 else {
-            let what = word.hasPrefix("/") ? "there is no \(word)" : "no resource \(word) is up, and no such file exists"
+            let what =
+                word.hasPrefix("/") ? "there is no \(word)" : "no resource \(word) is up, and no such file exists"
             throw MountFailure(text: what)
         }
         return (path, .path(path))
     }
 
     private static func unquoted(_ text: Substring) -> String {
-        text.hasPrefix("\"") && text.hasSuffix("\"") && text.count >= 2 ? String(text.dropFirst().dropLast()) : String(text)
+        text.hasPrefix("\"") && text.hasSuffix("\"") && text.count >= 2
+            ? String(text.dropFirst().dropLast()) : String(text)
     }
 
     private func search(_ mark: VolumeMark) async throws(MountFailure) -> (source: String, place: MountPlace) {
@@ -76,7 +78,9 @@ struct SuperblockMarks: Sendable {
 
     /// Nil when the device cannot be read or holds no volume. Waits for the device.
     init?(path: String) {
-        guard let disk = try? DiskFile.open(path: path, access: .readOnly, claim: .none, direct: false) else { return nil }
+        guard let disk = try? DiskFile.open(path: path, access: .readOnly, claim: .none, direct: false) else {
+            return nil
+        }
         // Enough for the third block at every block size. Spec: ocfs2-disk 2.1.
         var bytes = [UInt8](repeating: 0, count: Int(min(12288, disk.capacity)))
         let isRead = bytes.withUnsafeMutableBytes { (try? disk.read(at: 0, into: $0)) != nil }

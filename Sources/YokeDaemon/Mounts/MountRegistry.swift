@@ -18,7 +18,8 @@ final class MountRegistry: Sendable {
     /// Takes a source for a mount that begins; false when it is mounted or being mounted, or the daemon ends.
     func reserve(_ source: String) -> Bool {
         state.withLock { state in
-            guard !state.isClosed, !state.reserved.contains(source), !state.mounts.contains(where: { $0.source == source })
+            guard !state.isClosed, !state.reserved.contains(source),
+                !state.mounts.contains(where: { $0.source == source })
             else { return false }
             state.reserved.append(source)
             return true

@@ -102,7 +102,8 @@ struct MountWords {
         _ name: String, _ value: String, _ range: ClosedRange<Int>, zeroMeans: Int? = nil
     ) throws(Refusal) -> Int {
         guard let number = Int(value), range.contains(number) else {
-            throw Refusal(text: "mount option '\(name)' must be \(range.lowerBound) to \(range.upperBound), not '\(value)'")
+            throw Refusal(
+                text: "mount option '\(name)' must be \(range.lowerBound) to \(range.upperBound), not '\(value)'")
         }
         return number == 0 ? zeroMeans ?? 0 : number
     }

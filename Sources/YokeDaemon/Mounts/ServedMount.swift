@@ -247,7 +247,7 @@ extension ServedMount: FUSEChannelHandler {
 extension ServedMount: FileSystemServerHost {
     var now: Instant { reactor.now }
 
-    func start(_ body: @escaping () async -> Void) { environment?.start(body) }
+    func start(_ body: @escaping () async -> Void) { environment?.spawn(body) }
 
     func repliesAreWaiting() {
         guard !isWriting else { return }

@@ -84,7 +84,8 @@ final class FakeKernel: FileSystemServerHost {
             guard let header, header.length == bytes.count else { fatalError("a reply with a wrong head") }
             result.append(
                 Answer(
-                    unique: header.unique, errno: header.errno, data: Array(bytes.dropFirst(FUSEReplyHeader.byteCount))))
+                    unique: header.unique, errno: header.errno, data: Array(bytes.dropFirst(FUSEReplyHeader.byteCount)))
+            )
         }
         return result
     }
@@ -102,7 +103,9 @@ final class FakeKernel: FileSystemServerHost {
         let answer = ask(
             .create, Self.bytes(FUSECreateRequest(flags: flags, mode: mode, umask: 0o22)) + Self.name(name))
         let entry = answer.data.withUnsafeBytes { try? FUSEEntryReply(decoding: $0) }
-        let opened = answer.data.dropFirst(FUSEEntryReply.byteCount).withUnsafeBytes { try? FUSEOpenReply(decoding: $0) }
+        let opened = answer.data.dropFirst(FUSEEntryReply.byteCount).withUnsafeBytes {
+            try? FUSEOpenReply(decoding: $0)
+        }
         guard let entry, let opened else { fatalError("CREATE was answered with \(answer)") }
         return (entry.node, opened.handle)
     }

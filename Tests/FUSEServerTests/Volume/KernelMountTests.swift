@@ -20,7 +20,9 @@ private func textOf(_ mount: TreeMount, _ script: String) -> String {
 
 @Suite(.serialized, .enabled(if: mayMount, "needs root and /dev/fuse"))
 struct KernelMountTests {
-    @Test("files, directories and links made through the kernel are there", arguments: [Reactor.Backend.epoll, .automatic])
+    @Test(
+        "files, directories and links made through the kernel are there",
+        arguments: [Reactor.Backend.epoll, .automatic])
     func tree(backend: Reactor.Backend) throws {
         let mount = try TreeMount(backend: backend)
         shell(
@@ -161,7 +163,9 @@ struct KernelMountTests {
         mount.end()
     }
 
-    @Test("flock excludes, waits, and is given up by closing and by signals", .enabled(if: Tool.exists("flock"), "no flock"))
+    @Test(
+        "flock excludes, waits, and is given up by closing and by signals",
+        .enabled(if: Tool.exists("flock"), "no flock"))
     func flock() throws {
         let mount = try TreeMount()
         shell(

@@ -94,7 +94,7 @@ extension TreeMount: FUSEChannelHandler {
 extension TreeMount: FileSystemServerHost {
     var now: Instant { reactor.now }
 
-    func start(_ body: @escaping () async -> Void) { environment?.start(body) }
+    func start(_ body: @escaping () async -> Void) { environment?.spawn(body) }
 
     func repliesAreWaiting() {
         while let server, let channel, !server.replies.isEmpty {
