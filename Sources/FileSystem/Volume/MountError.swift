@@ -18,6 +18,8 @@ package enum MountError: Error, Equatable, Sendable {
     /// A system file or directory is missing or wrong.
     case corrupt(Corruption)
     case noFreeSlot
+    /// Another host writes signs of life to the volume.
+    case inUse(node: Int)
     /// The device cannot be written, and the journal of this slot must be replayed first.
     case dirtyJournal(slot: Int)
     case device(BlockDeviceError)

@@ -24,6 +24,7 @@ extension MountedVolume {
             device: device, environment: environment, locks: locks, options: options, cache: cache,
             superblock: superblock, nodeNumber: nodeNumber)
         try await mounting { () async throws(FileSystemError) in try await volume.loadSystemDirectory() }
+        try await volume.requireSolitude()
         do throws(MountError) {
             if volume.isReadOnly {
                 try await volume.startReading()

@@ -287,6 +287,9 @@ extension ServedMount.Failure {
         switch self {
         case .mount(let error): error.text(source: source)
         case .refused(.isSecondary): "\(source) is Secondary: make it Primary first, yoke drbdadm primary"
+        case .peerIsPrimary:
+            "the peer of \(source) is Primary and may have it mounted: make it Secondary there first (yoke drbdadm "
+                + "secondary); two hosts cannot have it mounted at once with this release"
         case .refused(.hasNoSize): "\(source) has neither a disk nor a peer with one"
         case .refused(.noSuchVolume), .refused(.isEnding), .ended: "\(source) is being taken down"
         }

@@ -23,6 +23,9 @@ extension MountError {
             "\(source) writes units of \(sector) bytes, but the volume has blocks of \(block): make it with -b \(sector)"
         case .noFreeSlot:
             "every slot of \(source) is in use: unmount it elsewhere, or add slots with tunefs.ocfs2 -N"
+        case .inUse(let node):
+            "\(source) is mounted by node \(node), which writes signs of life to it: unmount it there first; two hosts "
+                + "cannot have it mounted at once with this release"
         case .dirtyJournal(let slot):
             "the journal of slot \(slot) must be replayed, and \(source) cannot be written: mount it writable once"
         case .device(let error):

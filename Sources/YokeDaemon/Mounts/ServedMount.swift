@@ -24,6 +24,8 @@ final class ServedMount: @unchecked Sendable {
     enum Failure: Error {
         case mount(MountError)
         case refused(OpenRefusal)
+        /// The peer may have the volume mounted, or mount it.
+        case peerIsPrimary
         case ended
     }
 
@@ -88,6 +90,7 @@ final class ServedMount: @unchecked Sendable {
         switch place {
         case .disk(let disk): device = FileDevice(disk: disk, reactor: reactor)
         case .replicated(let runner, let volume):
+            guard runner.snapshot(of: volume)?.state.peer != .primary else { return .peerIsPrimary }
             do throws(OpenRefusal) {
                 device = try ReplicatedDevice(runner: runner, volume: volume)
             } catch {
