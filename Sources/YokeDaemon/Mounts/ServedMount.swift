@@ -1,3 +1,4 @@
+internal import DRBDLayout
 internal import EngineKit
 internal import FUSELayout
 internal import FUSEServer
