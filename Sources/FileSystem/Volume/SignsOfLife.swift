@@ -17,7 +17,9 @@ extension MountedVolume {
         environment.log(.notice, "a host may have the volume mounted: looking for its signs of life")
         await environment.sleep(until: environment.now + Self.watchTime)
         let after = try await signsOfLife()
-        guard let node = after.indices.first(where: { after[$0] != before[$0] && Self.isOpen(after[$0]) }) else { return }
+        guard let node = after.indices.first(where: { after[$0] != before[$0] && Self.isOpen(after[$0]) }) else {
+            return
+        }
         throw .inUse(node: node)
     }
 
