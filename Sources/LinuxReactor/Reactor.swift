@@ -6,6 +6,7 @@ internal import Synchronization
 /// The owner of a ``Reactor``: carries out, once in a round, what the events of that round led to.
 package protocol ReactorOwner: AnyObject {
     /// All events of a round were told. Now send (once for each socket), submit disk operations, set the deadline.
+    /// Called again when disk operations ended within the round.
     func roundEnded(_ reactor: Reactor)
     /// The instant of ``Reactor/setDeadline(_:)`` has come; the deadline is gone until it is set again.
     func deadlineReached(_ reactor: Reactor)
@@ -14,8 +15,9 @@ package protocol ReactorOwner: AnyObject {
 /// One thread that owns sockets, disks, timers and a mailbox, and tells their owners what happens.
 ///
 /// **A round.** Wait; take all completions and events; tell, in this order: disks, sockets and other descriptors, jobs
-/// from other threads, timers, the deadline; run executor jobs; ``ReactorOwner/roundEnded(_:)``; hand the disk
-/// operations of the round to the kernel in one batch, together with the next wait.
+/// from other threads, timers, the deadline; run executor jobs; ``ReactorOwner/roundEnded(_:)``; make the disk calls that
+/// this thread makes itself, tell their results, end the round again; hand the other disk operations of the round to the
+/// kernel in one batch, together with the next wait.
 ///
 /// **Threads.** Everything is called on the reactor's thread, except ``start()``, ``post(_:)``, ``stop()``, ``join()``,
 /// ``now`` and the executor's `enqueue`. `@unchecked Sendable` for that reason: the mailbox is the only shared state.
@@ -62,6 +64,9 @@ package final class Reactor: @unchecked Sendable {
     package let options: Options
     /// Set it on the reactor's thread, or before ``start()``. Held until the reactor ends.
     package var owner: (any ReactorOwner)?
+
+    /// A write, the flush behind it, and one to spare.
+    private static let immediatePassesMax = 3
 
     let mailbox: Mailbox
     let workers: WorkerPool
@@ -167,10 +172,21 @@ extension Reactor {
             wait()
             tellEvents()
             owner?.roundEnded(self)
-            makeImmediateCalls()
+            finishImmediateCalls()
             flushWorkerCalls()
         }
         end()
+    }
+
+    /// Makes the immediate calls and tells what they led to, which is known without asking the kernel: an answer leaves
+    /// one system call earlier. The events of the next round wait no longer than for a few such calls.
+    private func finishImmediateCalls() {
+        for _ in 0..<Self.immediatePassesMax {
+            makeImmediateCalls()
+            guard !diskResults.isEmpty else { return }
+            tellDisks()
+            owner?.roundEnded(self)
+        }
     }
 
     private func begin() {

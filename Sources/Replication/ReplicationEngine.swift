@@ -40,6 +40,8 @@ package final class ReplicationEngine {
     var log = TransferLog()
     /// What the peer sent or asks for, as long as a disk works on it.
     var peerRequests = SlotTable<PeerRequest>()
+    /// Memory that those hold.
+    var peerRequestByteCount = 0
     var metadataOperations = SlotTable<MetadataOperation>()
     /// Answers that wait until I/O is resumed.
     var heldCompletions: [(RequestID, errno: Int32)] = []

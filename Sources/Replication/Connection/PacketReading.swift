@@ -68,9 +68,11 @@ extension ReplicationEngine {
         }
     }
 
-    /// The peer has given the disks as much work as they may hold.
+    /// The peer has given the disks as much work as they may hold: `max-buffers` is a number of pages, and the memory of
+    /// a receiver whose disk is slower than the network is bounded by nothing else. Spec: drbd-wire 11.4.
     private var isReceiverFull: Bool {
-        peerRequests.count >= max(64, connection.network?.buffersMax ?? 2048)
+        let pagesMax = max(64, connection.network?.buffersMax ?? 2048)
+        return peerRequests.count >= pagesMax || peerRequestByteCount >= pagesMax * 4096
             || (connection.data?.output.byteCount ?? 0) > 16 << 20
     }
 

@@ -36,7 +36,7 @@ extension ReplicationEngine {
     ) -> Int {
         let byteCount = Int(request.size)
         volume.counters.unacknowledged += 1
-        return peerRequests.insert(
+        return addPeerRequest(
             PeerRequest(
                 kind: kind, volume: volume, connectionSerial: connection.serial, sector: request.sector,
                 byteCount: byteCount, blockID: request.blockID, dataFlags: [],
@@ -56,7 +56,7 @@ extension ReplicationEngine {
     func finishPeerRead(_ index: Int, errno: Int32) {
         let request = peerRequests[index]
         let volume = request.volume
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         volume.counters.unacknowledged -= 1
         guard request.connectionSerial == connection.serial, connection.isLive else { return }
         guard errno != 0 else {

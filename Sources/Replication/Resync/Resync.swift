@@ -213,7 +213,7 @@ extension ReplicationEngine {
         volume.resyncTickAt = nil
         volume.resyncExtents.removeAll()
         for index in volume.lockWaiters.removeAll() {
-            peerRequests.remove(index)
+            dropPeerRequest(index)
             volume.counters.unacknowledged -= 1
         }
         for index in peerRequests.indexes where peerRequests[index].volume === volume {

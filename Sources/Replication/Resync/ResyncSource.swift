@@ -70,7 +70,7 @@ extension ReplicationEngine {
 
     private func peerRequestWithoutDisk(_ index: Int) {
         let request = peerRequests[index]
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         request.volume.counters.unacknowledged -= 1
         guard request.connectionSerial == connection.serial else { return }
         refuseResyncRead(request.volume, sector: request.sector, byteCount: request.byteCount)
@@ -88,7 +88,7 @@ extension ReplicationEngine {
     func finishResyncRead(_ index: Int, errno: Int32) {
         let request = peerRequests[index]
         let volume = request.volume
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         // Before an error below ends the resync and lets go of all extents. Writes that wait for this one are tried
         // when the input is done: the reply stands on the data socket by then, and they come behind it.
         if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }

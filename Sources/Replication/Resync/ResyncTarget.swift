@@ -4,6 +4,10 @@ internal import EngineKit
 // The target asks for blocks, writes them, acknowledges them. Spec: drbd-wire 11.
 
 extension ReplicationEngine {
+    /// Longer requests than this gain nothing on a disk, and their data falls out of the processor's cache between the
+    /// socket and the disk. The window then holds some 16 of them, so that both disks and the link work at once.
+    private static let resyncRequestByteCountMax = 256 << 10
+
     /// Asks for blocks as far as budget, window, locks and other I/O allow.
     func requestResync(_ volume: Volume) {
         guard let resync = volume.resync, let disk = volume.usableDisk, volume.state.conn == .syncTarget,
@@ -11,7 +15,8 @@ extension ReplicationEngine {
         else { return }
         let limits = ResyncRequestFormer.Limits(
             byteCountMax: min(
-                connection.dialect.requestByteCountMax, max(4096, volume.peerRequestByteCountMax & ~4095)),
+                Self.resyncRequestByteCountMax, connection.dialect.requestByteCountMax,
+                max(4096, volume.peerRequestByteCountMax & ~4095)),
             discardGranularity: disk.options.resyncDiscardGranularity)
         while resync.budget > 0, resync.outstandingBlocks < resyncWindowBlocks {
             guard let bit = resync.former.candidate(in: disk.bitmap) else { return endOfBitmap(volume, resync) }
@@ -107,7 +112,7 @@ extension ReplicationEngine {
             refuseReply(volume, sector: sector, byteCount: byteCount)
             return .done
         }
-        let index = peerRequests.insert(
+        let index = addPeerRequest(
             PeerRequest(
                 kind: kind, volume: volume, connectionSerial: connection.serial, sector: sector,
                 byteCount: byteCount, blockID: WireConstants.resyncBlockID, dataFlags: [], data: data,
@@ -142,7 +147,7 @@ extension ReplicationEngine {
     func finishResyncWrite(_ index: Int, errno: Int32) {
         let request = peerRequests[index]
         let volume = request.volume
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         // Before an error below ends the resync and lets go of all extents.
         if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
         volume.counters.unacknowledged -= 1

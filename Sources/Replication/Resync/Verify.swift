@@ -84,7 +84,7 @@ extension ReplicationEngine {
     func finishVerifyCompare(_ index: Int, errno: Int32) {
         let request = peerRequests[index]
         let volume = request.volume
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         volume.counters.unacknowledged -= 1
         guard request.connectionSerial == connection.serial, connection.isLive, let resync = volume.resync,
             resync.part == .verifySource
@@ -145,7 +145,7 @@ extension ReplicationEngine {
     func finishVerifyRead(_ index: Int, errno: Int32) {
         let request = peerRequests[index]
         let volume = request.volume
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         volume.counters.unacknowledged -= 1
         let isCurrent =
             request.connectionSerial == connection.serial && connection.isLive && volume.resync?.part == .verifyTarget

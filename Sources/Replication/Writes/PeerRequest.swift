@@ -48,8 +48,20 @@ struct PeerRequest {
     /// Cookie of the peer, to be echoed.
     let blockID: UInt64
     let dataFlags: DataFlags
-    var data: IOSlice?
+    let data: IOSlice?
     var flags: Flags = []
     /// The peer's digest, to compare with.
     var digest: [UInt8] = []
+}
+
+extension ReplicationEngine {
+    func addPeerRequest(_ request: PeerRequest) -> Int {
+        peerRequestByteCount += request.data?.count ?? 0
+        return peerRequests.insert(request)
+    }
+
+    func dropPeerRequest(_ index: Int) {
+        peerRequestByteCount -= peerRequests[index].data?.count ?? 0
+        peerRequests.remove(index)
+    }
 }

@@ -72,7 +72,7 @@ extension ReplicationEngine {
 
     private func takeWrite(_ write: IncomingWrite, _ disk: Disk) {
         let volume = write.volume
-        let index = peerRequests.insert(
+        let index = addPeerRequest(
             PeerRequest(
                 kind: write.kind, volume: volume, connectionSerial: connection.serial, sector: write.header.sector,
                 byteCount: write.byteCount, blockID: write.header.blockID, dataFlags: write.header.flags,
@@ -152,7 +152,7 @@ extension ReplicationEngine {
         let volume = request.volume
         if !isGood { volume.disk?.bitmap.setOutOfSync(sector: request.sector, byteCount: request.byteCount) }
         if !request.flags.contains(.isAcknowledged) { acknowledgeWrite(index, isGood: isGood) }
-        peerRequests.remove(index)
+        dropPeerRequest(index)
         volume.counters.unacknowledged -= 1
         if request.connectionSerial == connection.serial { connection.epoch.pendingCount -= 1 }
         volume.intervals.remove(.peer, index: index)

@@ -192,6 +192,27 @@ struct LateVolumeTests {
         #expect(pair.a.secondDisk!.hasSameData(as: pair.b.secondDisk!, sectors: 8000))
         #expect(pair.a.run(.disconnect(force: false)) == .success)
     }
+
+    @Test("a receiver takes no more of the peer's data into memory than max-buffers allows")
+    func receiverMemory() {
+        let pair = EnginePair()
+        pair.network.buffersMax = 64
+        pair.bringUpEqual()
+        pair.a.promote()
+        // The extent is in the log before the disks become slow.
+        pair.a.write(sector: 0, fill: 1)
+        pair.diskLatency = .seconds(2)
+        let ids = (0..<16).map { pair.a.startWrite(sector: $0 * 256, byteCount: 128 << 10, fill: 3) }
+        var most = 0
+        #expect(
+            pair.run {
+                most = max(most, pair.b.volume.unacknowledged)
+                return ids.allSatisfy { pair.a.completions[$0] == 0 }
+            })
+        // 64 pages are two writes of 128 KiB.
+        #expect(most == 2)
+        #expect(pair.areConnected && pair.areDisksEqual)
+    }
 }
 
 @Suite("Congestion under protocol A")
