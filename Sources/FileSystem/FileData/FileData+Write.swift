@@ -81,8 +81,9 @@ extension FileData {
         let promised = promises.reduce(0) { $0 + $1.clusters }
         let missing = Int(promisedClusters.count + count) - promised
         guard missing > 0 else { return }
-        // Ahead, so that small writes do not ask each time; what is left over goes back at the flush.
-        let ahead = max(missing, min(256, (1 << 20) >> geometry.clusterSizeBits))
+        // Ahead, so that small writes do not ask each time; what is left over goes back at the flush. Never more than the
+        // file has waiting: many small files would else hold a whole volume until they are flushed.
+        let ahead = max(missing, min(256, (1 << 20) >> geometry.clusterSizeBits, Int(promisedClusters.count)))
         do {
             promises.append(try await volume.promise(clusters: ahead))
         } catch {
