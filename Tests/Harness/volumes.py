@@ -179,7 +179,7 @@ def faults(path):
 def unlisted(path):
     """Faults without those that fsck.ocfs2 reports of the kernel's own volumes (Spec: ocfs2-disk-2 23)."""
     found = run("debugfs.ocfs2", "-R", "stats", path).stdout
-    system = re.search(r"System Dir Blocknum: (\d+)", found).group(1)
+    system = re.search(r"System Dir Blknum:\s+(\d+)", found).group(1)
     known = ("[INODE_SPARSE_SIZE]", "[XATTR_FREE_START_INVALID]", "[CLUSTER_ALLOC_BIT]",
              "[DX_TREE_MISSING] Directory %s is" % system)
     return [line for line in faults(path) if not line.startswith(known)]
