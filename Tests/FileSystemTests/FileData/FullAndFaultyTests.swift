@@ -53,6 +53,22 @@ struct FullAndFaultyTests {
         }
     }
 
+    @Test("small files that wait for their flush take no more promises than they have dirty")
+    func manySmallFiles() throws {
+        let image = try VolumeImage.make(.init(mebibytes: 64, blockSize: 4096))
+        try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            for index in 0..<400 {
+                let inode = try await volume.createFile(.of("f\(index)"), in: root, newFile)
+                let file = FileUnderTest(volume, inode)
+                for piece in 0..<4 { try await file.write([UInt8](repeating: 1, count: 5000), at: piece * 5000) }
+                inode.release()
+            }
+            root.release()
+        }
+        #expect(image.faults() == [])
+    }
+
     @Test("an error of the device is told by fsync, and the data is written when the device works again")
     func deviceError() throws {
         let image = try VolumeImage.make(.init(blockSize: 1024))
