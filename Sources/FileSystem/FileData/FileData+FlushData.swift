@@ -86,7 +86,7 @@ extension FileData {
     /// Maps what was written, stores size and times.
     func makeReachable(_ plan: FlushPlan, dataOnly: Bool) async throws(FileSystemError) {
         if plan.items.isEmpty, dataOnly, plan.size == storedSize, !isLeavingInline {
-            deviceHasUnflushedData = deviceHasUnflushedData || !plan.transfers.isEmpty
+            if !plan.transfers.isEmpty { inPlaceWrites += 1 }
             volume.fileBecameDirty(inode)
             return
         }
@@ -154,7 +154,8 @@ extension FileData {
     func storeAttributes(size: UInt64, _ handle: JournalHandle) {
         setStoredSize(size)
         attributesAreNewer = false
-        deviceHasUnflushedData = false
+        // The commit flushes the device before it is valid.
+        stableInPlaceWrites = inPlaceWrites
         inode.storeAttributes(handle)
     }
 }

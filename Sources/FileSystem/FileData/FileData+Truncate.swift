@@ -102,7 +102,7 @@ extension FileData {
             }
         }
         try await volume.performInGroups(transfers)
-        if !transfers.isEmpty { deviceHasUnflushedData = true }
+        if !transfers.isEmpty { inPlaceWrites += 1 }
     }
 }
 

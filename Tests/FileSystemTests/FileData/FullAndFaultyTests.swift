@@ -69,6 +69,38 @@ struct FullAndFaultyTests {
         #expect(image.faults() == [])
     }
 
+    @Test("of two who sync the same overwritten bytes, none returns before the device was flushed")
+    func concurrentSyncs() throws {
+        let image = try VolumeImage.make(.init(blockSize: 4096))
+        let flushes = try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            let inode = try await volume.createFile(.of("f"), in: root, newFile)
+            let file = FileUnderTest(volume, inode)
+            try await file.write([UInt8](repeating: 1, count: 65536), at: 0)
+            try await volume.syncFile(inode, dataOnly: false)
+            image.device.latency = .milliseconds(10)
+            var mode = WriteMode()
+            mode.isDirect = true
+            try await file.write([UInt8](repeating: 2, count: 4096), at: 8192, mode)
+            let before = image.device.counts.flushes
+            var flushes: [Int] = []
+            let ended = AsyncSignal()
+            for _ in 0..<2 {
+                image.environment.spawn {
+                    try? await volume.syncFile(inode, dataOnly: true)
+                    flushes.append(image.device.counts.flushes - before)
+                    ended.notify()
+                }
+            }
+            while flushes.count < 2 { await ended.wait() }
+            image.device.latency = .zero
+            inode.release()
+            root.release()
+            return flushes
+        }
+        #expect(flushes.count == 2 && flushes.allSatisfy { $0 > 0 })
+    }
+
     @Test("an error of the device is told by fsync, and the data is written when the device works again")
     func deviceError() throws {
         let image = try VolumeImage.make(.init(blockSize: 1024))
