@@ -94,8 +94,8 @@ extension FileData {
         var rest = plan.items[...]
         repeat {
             let batch = rest.prefix(try await changesPerTransaction(rest.first?.clusters.lowerBound ?? 0))
-            rest = rest.dropFirst(batch.count)
-            try await makeReachable(Array(batch), plan, isLast: rest.isEmpty)
+            let done = try await makeReachable(Array(batch), plan, isLast: batch.count == rest.count)
+            rest = rest.dropFirst(done)
         } while !rest.isEmpty
     }
 
@@ -114,31 +114,48 @@ extension FileData {
         return try await own + tree.changeCredits(at: UInt32(clamping: cpos))
     }
 
+    /// One transaction with as many of the changes as it takes: at least the first one. Returns how many.
     private func makeReachable(
         _ items: [FlushPlan.Item], _ plan: FlushPlan, isLast: Bool
-    ) async throws(FileSystemError) {
+    ) async throws(FileSystemError) -> Int {
         let blocks = metadataNeeded(items.count)
         let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: blocks))
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
         let credits = try await credits(items.count, items.first?.clusters.lowerBound ?? 0)
-        try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
+        return try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             if isLeavingInline { beginExtents(handle) }
+            var done = 0
             for item in items {
-                switch item {
-                case .map(let reserved, let run, let cpos):
-                    try await volume.commitRun(reserved, count: Int(run.count), handle)
-                    plan.didCommit(reserved)
-                    let block = geometry.firstBlock(ofCluster: run.cluster)
-                    try await tree.insert(Extent(cpos: cpos, count: run.count, block: block), reservation, handle)
-                case .markWritten(let extent):
-                    try await tree.replace(extent, reservation, handle)
-                }
-                extents.forget(item.clusters)
+                if done > 0, try await !mayChange(at: item.clusters.lowerBound, handle) { return done }
+                try await apply(item, plan, reservation, handle)
+                done += 1
             }
             if isLast { storeAttributes(size: plan.size, handle) }
+            return done
         }
+    }
+
+    /// Whether the transaction takes one more change of the mapping there, and the dinode.
+    private func mayChange(at cpos: UInt64, _ handle: JournalHandle) async throws(FileSystemError) -> Bool {
+        let credits = try await tree.changeCredits(at: UInt32(clamping: cpos))
+        return handle.ensure(credits: credits + Credits.clusterAllocation + Credits.inodeUpdate)
+    }
+
+    private func apply(
+        _ item: FlushPlan.Item, _ plan: FlushPlan, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        switch item {
+        case .map(let reserved, let run, let cpos):
+            try await volume.commitRun(reserved, count: Int(run.count), handle)
+            plan.didCommit(reserved)
+            let block = geometry.firstBlock(ofCluster: run.cluster)
+            try await tree.insert(Extent(cpos: cpos, count: run.count, block: block), reservation, handle)
+        case .markWritten(let extent):
+            try await tree.replace(extent, reservation, handle)
+        }
+        extents.forget(item.clusters)
     }
 
     /// Makes room for extents where inline data was. Spec: ocfs2-disk 7.1

@@ -154,7 +154,7 @@ extension FileData {
             var part: Extent? = first
             var done = 0
             while let extent = part, done < count, !extent.isRefcounted {
-                if done > 0, try await !tree.mayRemove(with: locks) { break }
+                if done > 0, try await !mayRemove(extent, locks, handle) { break }
                 try await tree.remove(cpos: extent.cpos, count: extent.count, locks, reservation, handle)
                 try await volume.freeClusters(
                     ClusterRun(cluster: geometry.cluster(ofBlock: extent.block), count: extent.count), handle)
@@ -164,6 +164,17 @@ extension FileData {
             }
             inode.storeAttributes(handle)
         }
+    }
+}
+
+extension FileData {
+    /// Whether the locks and the transaction take one more removal, and the dinode.
+    private func mayRemove(
+        _ extent: Extent, _ locks: RemovalLocks, _ handle: JournalHandle
+    ) async throws(FileSystemError) -> Bool {
+        guard try await tree.mayRemove(with: locks) else { return false }
+        let credits = try await tree.changeCredits(at: extent.cpos)
+        return handle.ensure(credits: credits + Credits.clusterFree + Credits.inodeUpdate)
     }
 }
 
