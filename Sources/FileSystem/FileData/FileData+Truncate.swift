@@ -140,9 +140,13 @@ extension FileData {
         let count = Self.removalsPerTransaction
         let room = try await volume.prepareToFree(count)
         defer { room.release() }
-        // One more record at most: when all of the range lies in the middle of one extent.
-        let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
-        defer { reservation.release() }
+        // One more record at most: when all of the range lies in the middle of one extent. Everything else has to do
+        // without, so that a full volume can be emptied.
+        var reservation: Reservation?
+        if try await isInsideExtent(first) {
+            reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
+        }
+        defer { reservation?.release() }
         let locks = try await tree.lockForRemoving()
         defer { locks.release() }
         await mappingLock.lock(.exclusive)
@@ -168,6 +172,12 @@ extension FileData {
 }
 
 extension FileData {
+    /// Whether an extent begins before the part of it and ends behind it.
+    private func isInsideExtent(_ part: Extent) async throws(FileSystemError) -> Bool {
+        guard let whole = try await tree.extent(atOrBefore: part.cpos) else { return false }
+        return whole.cpos < part.cpos && whole.end > part.end
+    }
+
     /// Whether the locks and the transaction take one more removal, and the dinode.
     private func mayRemove(
         _ extent: Extent, _ locks: RemovalLocks, _ handle: JournalHandle
