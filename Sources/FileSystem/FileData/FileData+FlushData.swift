@@ -79,7 +79,10 @@ extension FileData {
         let records = 2 * count
         let list = inode.hasInlineData ? nil : inode.dinode.extentList
         let depth = list?.depth ?? 0
-        if depth == 0, (list?.count ?? 0) + records <= geometry.dinodeExtentCapacity(xattrInlineSize: 256) { return 0 }
+        // An xattr area may come into the dinode until then; a damaged list may be shorter than it should be.
+        let most = geometry.dinodeExtentCapacity(xattrInlineSize: max(256, inode.dinode.xattrInlineSize))
+        let capacity = min(list?.capacity ?? most, most)
+        if depth == 0, (list?.count ?? 0) + records <= capacity { return 0 }
         return depth + 2 + records / 14 + 1
     }
 
