@@ -42,6 +42,9 @@ extension FileData {
         guard end <= storedSize, !dirty.ranges.overlaps(blocks), !(writing?.ranges.overlaps(blocks) ?? false) else {
             return false
         }
+        // Growth rewrites the block of the old end, which is in no dirty range. The gate keeps the size as it is.
+        let isGrowing = writing != nil || size > storedSize
+        if isGrowing, blocks.upperBound > storedSize.roundedDown(to: unit) { return false }
         var transfers: [BlockTransfer] = []
         for piece in try await pieces(of: offset..<end) {
             guard case .written(let place) = piece.place, !piece.isRefcounted else { return false }
