@@ -37,12 +37,16 @@ extension FileData {
     }
 
     private func shrink(to newSize: UInt64) async throws(FileSystemError) {
+        let cutsDisk = newSize < storedSize
+        if cutsDisk {
+            // Before anybody can store the new size: what lies behind it on disk has to be zero then.
+            let clusterEnd = newSize.roundedUp(to: volume.clusterSize)
+            try await zeroOnDisk(newSize..<min(clusterEnd, storedSize.roundedUp(to: unit)))
+        }
         discardDirty(newSize..<UInt64.max)
         inode.attributes.size = newSize
         touch()
-        if newSize < storedSize {
-            let clusterEnd = newSize.roundedUp(to: volume.clusterSize)
-            try await zeroOnDisk(newSize..<min(clusterEnd, storedSize.roundedUp(to: unit)))
+        if cutsDisk {
             try await volume.transaction(credits: Credits.inodeUpdate) { [self] handle throws(FileSystemError) in
                 storeAttributes(size: newSize, handle)
             }
