@@ -61,7 +61,12 @@ extension FileData {
     /// After a failure: what was to be written is dirty again.
     private func restore(_ plan: FlushPlan) {
         for item in plan.items {
-            if case .map(let run, _, _) = item, !plan.isCommitted(run) { volume.cancelRun(run) }
+            guard case .map(let run, _, _) = item else { continue }
+            if plan.isCommitted(run) {
+                writingClusters.remove(item.clusters)
+            } else {
+                promises.append(volume.promiseAgain(run))
+            }
         }
         let before = dirty.memoryByteCount + (writing?.memoryByteCount ?? 0)
         if let writing { dirty.addOlder(writing, pool) }
