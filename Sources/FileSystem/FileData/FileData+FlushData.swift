@@ -74,7 +74,7 @@ extension FileData {
 // What goes to the journal.
 extension FileData {
     /// Blocks of tree growth that `count` changes of the mapping may take.
-    private func metadataNeeded(_ count: Int) -> Int {
+    func extentBlocksNeeded(_ count: Int) -> Int {
         guard count > 0 else { return 0 }
         let records = 2 * count
         let list = inode.hasInlineData ? nil : inode.dinode.extentList
@@ -93,6 +93,8 @@ extension FileData {
             volume.fileBecameDirty(inode)
             return
         }
+        // They are reserved now, for one transaction after the other.
+        plan.extentBlockPromises = []
         plan.items.sort { $0.clusters.lowerBound < $1.clusters.lowerBound }
         var rest = plan.items[...]
         repeat {
@@ -112,7 +114,7 @@ extension FileData {
 
     /// Blocks that `count` changes of the mapping from `cpos` on may touch.
     private func credits(_ count: Int, _ cpos: UInt64) async throws(FileSystemError) -> Int {
-        let own = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * metadataNeeded(count)
+        let own = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * extentBlocksNeeded(count)
         guard count > 0, !inode.hasInlineData else { return own + 4 }
         return try await own + tree.changeCredits(at: UInt32(clamping: cpos))
     }
@@ -121,7 +123,7 @@ extension FileData {
     private func makeReachable(
         _ items: [FlushPlan.Item], _ plan: FlushPlan, isLast: Bool
     ) async throws(FileSystemError) -> Int {
-        let blocks = metadataNeeded(items.count)
+        let blocks = extentBlocksNeeded(items.count)
         let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: blocks))
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)

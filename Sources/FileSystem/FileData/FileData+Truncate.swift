@@ -69,6 +69,7 @@ extension FileData {
         promisedClusters = RangeSet()
         for promise in promises { volume.giveBack(promise) }
         promises = []
+        extentBlockPromises = []
     }
 
     /// Nobody will read the file any more: nothing is written.

@@ -73,6 +73,9 @@ extension FileData {
         }
         guard count > 0 else { return }
         try await promise(count)
+        try await promiseExtentBlocks(for: promisedClusters.ranges.count + needed.count)
+        // The second wait may have let a flush take what the first one got.
+        try await promise(count)
         for part in needed { promisedClusters.insert(part) }
     }
 
@@ -98,6 +101,21 @@ extension FileData {
                 guard error == .noSpace, ahead > 0 else { throw error }
                 promises.append(try await volume.promise(clusters: missing))
             }
+        }
+    }
+
+    /// Gets promises of the extent blocks that `changes` changes of the mapping may take, so that the flush finds them.
+    private func promiseExtentBlocks(for changes: Int) async throws(FileSystemError) {
+        let needed = extentBlocksNeeded(changes)
+        let promised = extentBlockPromises.reduce(0) { $0 + $1.count }
+        guard needed > promised else { return }
+        // In growing steps, so that scattered writes do not ask each time.
+        do {
+            let more = max(needed - promised, promised / 2)
+            extentBlockPromises.append(try await volume.promiseExtentBlocks(more))
+        } catch {
+            guard error == .noSpace, promised / 2 > needed - promised else { throw error }
+            extentBlockPromises.append(try await volume.promiseExtentBlocks(needed - promised))
         }
     }
 

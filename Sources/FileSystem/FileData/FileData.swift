@@ -30,6 +30,9 @@ package final class FileData {
     /// Space for at least ``promisedClusters``.
     var promises: [SpacePromise] = []
 
+    /// Blocks for the extents that ``promisedClusters`` will make.
+    var extentBlockPromises: [ExtentBlockPromise] = []
+
     /// What is known of the mapping.
     var extents = ExtentMap()
     /// The size that the dinode may carry.

@@ -101,6 +101,34 @@ struct FullAndFaultyTests {
         #expect(flushes.count == 2 && flushes.allSatisfy { $0 > 0 })
     }
 
+    @Test("scattered writes that were answered find their extent blocks on a full volume", arguments: [512, 4096])
+    func scatteredUntilFull(blockSize: Int) throws {
+        let image = try VolumeImage.make(.init(mebibytes: 64, blockSize: blockSize, journalMebibytes: 8))
+        try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            let filler = try await volume.createFile(.of("filler"), in: root, newFile)
+            let free = try await volume.statistics().freeBlockCount * 4096
+            try await volume.allocate(filler, 0..<(free - (6 << 20)), .allocate(keepsSize: false))
+            let inode = try await volume.createFile(.of("f"), in: root, newFile)
+            let file = FileUnderTest(volume, inode)
+            var isFull = false
+            for index in 0..<2000 where !isFull {
+                do {
+                    try await file.write([UInt8](repeating: 7, count: 100), at: index * 8192)
+                } catch FileSystemError.noSpace {
+                    isFull = true
+                }
+            }
+            #expect(isFull)
+            try await volume.syncFile(inode, dataOnly: false)
+            #expect(try await file.firstDifference() == nil)
+            inode.release()
+            filler.release()
+            root.release()
+        }
+        #expect(image.faults() == [])
+    }
+
     @Test("an error of the device is told by fsync, and the data is written when the device works again")
     func deviceError() throws {
         let image = try VolumeImage.make(.init(blockSize: 1024))
