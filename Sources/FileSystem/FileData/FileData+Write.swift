@@ -92,8 +92,8 @@ extension FileData {
             let promised = promises.reduce(0) { $0 + $1.clusters }
             let missing = Int(promisedClusters.count + count) - promised
             guard missing > 0 else { return }
-            // Ahead, so that small writes do not ask each time; what is left over goes back at the flush. Never more than
-            // the file has waiting already: thousands of small files must not fill a volume with promises.
+            // Ahead, so that small writes do not ask each time; what is left over goes back at the flush. Never more
+            // than the file has waiting already: thousands of small files must not fill a volume with promises.
             let ahead = min(Int(promisedClusters.count), 256, (1 << 20) >> geometry.clusterSizeBits)
             do {
                 promises.append(try await volume.promise(clusters: missing + ahead))
