@@ -41,6 +41,11 @@ package final class JournalHandle {
         return true
     }
 
+    /// Makes sure that `count` credits are left, extending by those that are missing; false as ``extend(credits:)``.
+    package func ensure(credits count: Int) -> Bool {
+        extend(credits: max(0, count - max(0, credits - usedCredits)))
+    }
+
     /// The transaction that the changes belong to.
     package var transaction: UInt64 { owner.id }
 

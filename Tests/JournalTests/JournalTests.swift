@@ -223,6 +223,20 @@ struct JournalTests {
         handle.end()
     }
 
+    @Test("Credits that a handle still has count for what it makes sure of")
+    func ensuredCredits() throws {
+        let fixture = JournalFixture()
+        let journal = try fixture.started()
+        let handle = try fixture.environment.wait { () async throws(JournalError) in
+            try await journal.begin(credits: 200)
+        }
+        #expect(handle.ensure(credits: 200))
+        #expect(handle.ensure(credits: 251))
+        #expect(handle.ensure(credits: 251) && !handle.ensure(credits: 252))
+        #expect(!handle.extend(credits: 1))
+        handle.end()
+    }
+
     @Test("After an error of the device every waiter is told and nothing is written any more")
     func deviceError() throws {
         let fixture = JournalFixture()

@@ -42,6 +42,13 @@ package final class ReservedRun {
         shorten(by: run.count)
     }
 
+    /// As ``cancel()``; as many clusters are promised instead, and nobody gets them in between.
+    func promiseAgain() -> SpacePromise {
+        let count = Int(run.count)
+        cancel()
+        return SpacePromise(space, clusters: count)
+    }
+
     private func shorten(by count: UInt32) {
         run = ClusterRun(cluster: run.cluster + count, count: run.count - count)
         space.reservedCount -= Int(count)
@@ -119,6 +126,11 @@ extension MountedVolume {
     /// Gives the whole run back.
     package func cancelRun(_ run: ReservedRun) {
         run.cancel()
+    }
+
+    /// Gives the whole run back for a promise of as many clusters.
+    func promiseAgain(_ run: ReservedRun) -> SpacePromise {
+        run.promiseAgain()
     }
 
     // MARK: Finding

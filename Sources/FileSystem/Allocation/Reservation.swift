@@ -75,7 +75,29 @@ package final class Reservation {
     }
 }
 
+/// Extent blocks that are promised but not reserved, for the flush of a cached write. Ends with the object.
+final class ExtentBlockPromise {
+    let count: Int
+    private weak var allocator: Suballocator?
+
+    /// Takes over what the source counts on, and gives up its hold.
+    fileprivate init(_ source: Reservation.Source) {
+        count = source.left
+        allocator = source.allocator
+        source.allocator.hold.release()
+    }
+
+    deinit {
+        allocator?.promised -= count
+    }
+}
+
 extension MountedVolume {
+    /// Promises that `count` extent blocks can be reserved later. May add a group to the allocator.
+    func promiseExtentBlocks(_ count: Int) async throws(FileSystemError) -> ExtentBlockPromise {
+        ExtentBlockPromise(try await source(.extentAlloc, count))
+    }
+
     /// Reserves space before a handle is opened; `noSpace` strikes here and nowhere later.
     ///
     /// Takes the allocators' cluster locks in lock order; may add a group to a suballocator, move the window, flush the

@@ -113,7 +113,7 @@ extension ExtentTree {
     }
 
     /// Blocks that an insert or a replacement changes, those of the allocator for the blocks that it may take included.
-    /// One that has to move records of many leaves takes more by itself (``JournalHandle/extend(credits:)``).
+    /// One that has to move records of many leaves takes more by itself (``JournalHandle/ensure(credits:)``).
     package var insertCredits: Int {
         let depth = depth
         return 1 + 2 * (depth + 1) + 3 * (depth + 2) + 1

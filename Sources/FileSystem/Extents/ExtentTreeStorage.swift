@@ -16,7 +16,7 @@ protocol ExtentTreeStorage {
     func claim(depth: Int) async throws(FileSystemError) -> MetadataBlock
     /// Gives an extent block back.
     func free(_ block: MetadataBlock) async throws(FileSystemError)
-    /// Makes sure that the transaction takes this many more blocks. Called before the first change.
+    /// Makes sure that the transaction takes this many blocks that it has not yet. Called before the first change.
     func needCredits(_ count: Int) throws(FileSystemError)
 }
 
@@ -83,7 +83,7 @@ struct ExtentTreeChanger: ExtentTreeStorage {
     }
 
     func needCredits(_ count: Int) throws(FileSystemError) {
-        guard handle.extend(credits: count) else {
+        guard handle.ensure(credits: count) else {
             throw .aborted("a change of \(count) extent blocks does not fit a transaction")
         }
     }

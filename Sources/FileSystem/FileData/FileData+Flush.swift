@@ -39,10 +39,11 @@ extension FileData {
         let size = size
         writing = dirty
         writingClusters = promisedClusters
-        let plan = FlushPlan(size: size, promises: promises)
+        let plan = FlushPlan(size: size, promises: promises, extentBlockPromises: extentBlockPromises)
         dirty = DirtyData()
         promisedClusters = RangeSet()
         promises = []
+        extentBlockPromises = []
         do throws(FileSystemError) {
             try await place(plan)
             try await fill(plan)
@@ -61,13 +62,19 @@ extension FileData {
     /// After a failure: what was to be written is dirty again.
     private func restore(_ plan: FlushPlan) {
         for item in plan.items {
-            if case .map(let run, _, _) = item, !plan.isCommitted(run) { volume.cancelRun(run) }
+            guard case .map(let run, _, _) = item else { continue }
+            if plan.isCommitted(run) {
+                writingClusters.remove(item.clusters)
+            } else {
+                promises.append(volume.promiseAgain(run))
+            }
         }
         let before = dirty.memoryByteCount + (writing?.memoryByteCount ?? 0)
         if let writing { dirty.addOlder(writing, pool) }
         volume.writeBack.memoryChanged(by: dirty.memoryByteCount - before)
         for range in writingClusters.ranges { promisedClusters.insert(range) }
         promises += plan.promises
+        extentBlockPromises += plan.extentBlockPromises
         writing = nil
         writingClusters = RangeSet()
     }
@@ -101,6 +108,7 @@ final class FlushPlan {
 
     let size: UInt64
     var promises: [SpacePromise]
+    var extentBlockPromises: [ExtentBlockPromise]
     var items: [Item] = []
     /// In the order of the file, without overlap.
     var targets: [Target] = []
@@ -109,9 +117,10 @@ final class FlushPlan {
     var transfers: [BlockTransfer] = []
     private var committed: [ObjectIdentifier] = []
 
-    init(size: UInt64, promises: [SpacePromise]) {
+    init(size: UInt64, promises: [SpacePromise], extentBlockPromises: [ExtentBlockPromise]) {
         self.size = size
         self.promises = promises
+        self.extentBlockPromises = extentBlockPromises
     }
 
     func didCommit(_ run: ReservedRun) { committed.append(ObjectIdentifier(run)) }

@@ -74,28 +74,33 @@ extension FileData {
 // What goes to the journal.
 extension FileData {
     /// Blocks of tree growth that `count` changes of the mapping may take.
-    private func metadataNeeded(_ count: Int) -> Int {
+    func extentBlocksNeeded(_ count: Int) -> Int {
         guard count > 0 else { return 0 }
         let records = 2 * count
         let list = inode.hasInlineData ? nil : inode.dinode.extentList
         let depth = list?.depth ?? 0
-        if depth == 0, (list?.count ?? 0) + records <= geometry.dinodeExtentCapacity(xattrInlineSize: 256) { return 0 }
+        // An xattr area may come into the dinode until then; a damaged list may be shorter than it should be.
+        let most = geometry.dinodeExtentCapacity(xattrInlineSize: max(256, inode.dinode.xattrInlineSize))
+        let capacity = min(list?.capacity ?? most, most)
+        if depth == 0, (list?.count ?? 0) + records <= capacity { return 0 }
         return depth + 2 + records / 14 + 1
     }
 
     /// Maps what was written, stores size and times.
     func makeReachable(_ plan: FlushPlan, dataOnly: Bool) async throws(FileSystemError) {
         if plan.items.isEmpty, dataOnly, plan.size == storedSize, !isLeavingInline {
-            deviceHasUnflushedData = deviceHasUnflushedData || !plan.transfers.isEmpty
+            if !plan.transfers.isEmpty { inPlaceWrites += 1 }
             volume.fileBecameDirty(inode)
             return
         }
+        // They are reserved now, for one transaction after the other.
+        plan.extentBlockPromises = []
         plan.items.sort { $0.clusters.lowerBound < $1.clusters.lowerBound }
         var rest = plan.items[...]
         repeat {
             let batch = rest.prefix(try await changesPerTransaction(rest.first?.clusters.lowerBound ?? 0))
-            rest = rest.dropFirst(batch.count)
-            try await makeReachable(Array(batch), plan, isLast: rest.isEmpty)
+            let done = try await makeReachable(Array(batch), plan, isLast: batch.count == rest.count)
+            rest = rest.dropFirst(done)
         } while !rest.isEmpty
     }
 
@@ -109,36 +114,53 @@ extension FileData {
 
     /// Blocks that `count` changes of the mapping from `cpos` on may touch.
     private func credits(_ count: Int, _ cpos: UInt64) async throws(FileSystemError) -> Int {
-        let own = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * metadataNeeded(count)
+        let own = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * extentBlocksNeeded(count)
         guard count > 0, !inode.hasInlineData else { return own + 4 }
         return try await own + tree.changeCredits(at: UInt32(clamping: cpos))
     }
 
+    /// One transaction with as many of the changes as it takes: at least the first one. Returns how many.
     private func makeReachable(
         _ items: [FlushPlan.Item], _ plan: FlushPlan, isLast: Bool
-    ) async throws(FileSystemError) {
-        let blocks = metadataNeeded(items.count)
+    ) async throws(FileSystemError) -> Int {
+        let blocks = extentBlocksNeeded(items.count)
         let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: blocks))
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
         let credits = try await credits(items.count, items.first?.clusters.lowerBound ?? 0)
-        try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
+        return try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             if isLeavingInline { beginExtents(handle) }
+            var done = 0
             for item in items {
-                switch item {
-                case .map(let reserved, let run, let cpos):
-                    try await volume.commitRun(reserved, count: Int(run.count), handle)
-                    plan.didCommit(reserved)
-                    let block = geometry.firstBlock(ofCluster: run.cluster)
-                    try await tree.insert(Extent(cpos: cpos, count: run.count, block: block), reservation, handle)
-                case .markWritten(let extent):
-                    try await tree.replace(extent, reservation, handle)
-                }
-                extents.forget(item.clusters)
+                if done > 0, try await !mayChange(at: item.clusters.lowerBound, handle) { return done }
+                try await apply(item, plan, reservation, handle)
+                done += 1
             }
             if isLast { storeAttributes(size: plan.size, handle) }
+            return done
         }
+    }
+
+    /// Whether the transaction takes one more change of the mapping there, and the dinode.
+    private func mayChange(at cpos: UInt64, _ handle: JournalHandle) async throws(FileSystemError) -> Bool {
+        let credits = try await tree.changeCredits(at: UInt32(clamping: cpos))
+        return handle.ensure(credits: credits + Credits.clusterAllocation + Credits.inodeUpdate)
+    }
+
+    private func apply(
+        _ item: FlushPlan.Item, _ plan: FlushPlan, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        switch item {
+        case .map(let reserved, let run, let cpos):
+            try await volume.commitRun(reserved, count: Int(run.count), handle)
+            plan.didCommit(reserved)
+            let block = geometry.firstBlock(ofCluster: run.cluster)
+            try await tree.insert(Extent(cpos: cpos, count: run.count, block: block), reservation, handle)
+        case .markWritten(let extent):
+            try await tree.replace(extent, reservation, handle)
+        }
+        extents.forget(item.clusters)
     }
 
     /// Makes room for extents where inline data was. Spec: ocfs2-disk 7.1
@@ -154,7 +176,8 @@ extension FileData {
     func storeAttributes(size: UInt64, _ handle: JournalHandle) {
         setStoredSize(size)
         attributesAreNewer = false
-        deviceHasUnflushedData = false
+        // The commit flushes the device before it is valid.
+        stableInPlaceWrites = inPlaceWrites
         inode.storeAttributes(handle)
     }
 }

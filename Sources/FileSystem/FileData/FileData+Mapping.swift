@@ -22,7 +22,8 @@ extension FileData {
     func run(at cpos: UInt64) async throws(FileSystemError) -> ExtentMap.Run {
         if let run = extents.run(at: cpos) { return run }
         guard let first = UInt32(exactly: cpos), !inode.hasInlineData else {
-            return ExtentMap.Run(cpos: cpos, end: UInt64(UInt32.max) + 1, extent: nil)
+            // A damaged size may lie behind the last cluster that can be mapped.
+            return ExtentMap.Run(cpos: cpos, end: UInt64.max, extent: nil)
         }
         let run: ExtentMap.Run
         if let extent = try await tree.extent(atOrAfter: first) {

@@ -12,17 +12,18 @@ extension FileData {
             self.failure = nil
             throw failure
         }
-        let hadUnflushedData = deviceHasUnflushedData
+        let written = inPlaceWrites
+        let hadUnstableData = stableInPlaceWrites < written
         try await volume.commit(inode.block.transaction)
-        guard hadUnflushedData else { return }
-        // Nothing in the journal waited for the data, so that its commit may be from before.
-        deviceHasUnflushedData = false
+        guard hadUnstableData else { return }
+        // Nothing in the journal waited for the data, so that its commit may be from before. Others who ask meanwhile
+        // flush as well: only a flush that has ended counts.
         do throws(BlockDeviceError) {
             try await volume.device.flush()
         } catch {
-            deviceHasUnflushedData = true
             throw .device(error)
         }
+        stableInPlaceWrites = max(stableInPlaceWrites, written)
     }
 
     /// Overwrites bytes in place, without the cache.
@@ -41,6 +42,9 @@ extension FileData {
         guard end <= storedSize, !dirty.ranges.overlaps(blocks), !(writing?.ranges.overlaps(blocks) ?? false) else {
             return false
         }
+        // Growth rewrites the block of the old end, which is in no dirty range. The gate keeps the size as it is.
+        let isGrowing = writing != nil || size > storedSize
+        if isGrowing, blocks.upperBound > storedSize.roundedDown(to: unit) { return false }
         var transfers: [BlockTransfer] = []
         for piece in try await pieces(of: offset..<end) {
             guard case .written(let place) = piece.place, !piece.isRefcounted else { return false }
@@ -49,7 +53,7 @@ extension FileData {
                 BlockTransfer(.write(forceUnitAccess: false), at: place, byteCount: part.count, data: part))
         }
         try await volume.perform(transfers)
-        deviceHasUnflushedData = true
+        inPlaceWrites += 1
         touch()
         volume.fileBecameDirty(inode)
         return true

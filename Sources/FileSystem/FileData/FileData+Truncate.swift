@@ -37,12 +37,16 @@ extension FileData {
     }
 
     private func shrink(to newSize: UInt64) async throws(FileSystemError) {
+        let cutsDisk = newSize < storedSize
+        if cutsDisk {
+            // Before anybody can store the new size: what lies behind it on disk has to be zero then.
+            let clusterEnd = newSize.roundedUp(to: volume.clusterSize)
+            try await zeroOnDisk(newSize..<min(clusterEnd, storedSize.roundedUp(to: unit)))
+        }
         discardDirty(newSize..<UInt64.max)
         inode.attributes.size = newSize
         touch()
-        if newSize < storedSize {
-            let clusterEnd = newSize.roundedUp(to: volume.clusterSize)
-            try await zeroOnDisk(newSize..<min(clusterEnd, storedSize.roundedUp(to: unit)))
+        if cutsDisk {
             try await volume.transaction(credits: Credits.inodeUpdate) { [self] handle throws(FileSystemError) in
                 storeAttributes(size: newSize, handle)
             }
@@ -65,6 +69,7 @@ extension FileData {
         promisedClusters = RangeSet()
         for promise in promises { volume.giveBack(promise) }
         promises = []
+        extentBlockPromises = []
     }
 
     /// Nobody will read the file any more: nothing is written.
@@ -102,7 +107,7 @@ extension FileData {
             }
         }
         try await volume.performInGroups(transfers)
-        if !transfers.isEmpty { deviceHasUnflushedData = true }
+        if !transfers.isEmpty { inPlaceWrites += 1 }
     }
 }
 
@@ -140,9 +145,13 @@ extension FileData {
         let count = Self.removalsPerTransaction
         let room = try await volume.prepareToFree(count)
         defer { room.release() }
-        // One more record at most: when all of the range lies in the middle of one extent.
-        let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
-        defer { reservation.release() }
+        // One more record at most: when all of the range lies in the middle of one extent. Everything else has to do
+        // without, so that a full volume can be emptied.
+        var reservation: Reservation?
+        if try await isInsideExtent(first) {
+            reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
+        }
+        defer { reservation?.release() }
         let locks = try await tree.lockForRemoving()
         defer { locks.release() }
         await mappingLock.lock(.exclusive)
@@ -154,7 +163,7 @@ extension FileData {
             var part: Extent? = first
             var done = 0
             while let extent = part, done < count, !extent.isRefcounted {
-                if done > 0, try await !tree.mayRemove(with: locks) { break }
+                if done > 0, try await !mayRemove(extent, locks, handle) { break }
                 try await tree.remove(cpos: extent.cpos, count: extent.count, locks, reservation, handle)
                 try await volume.freeClusters(
                     ClusterRun(cluster: geometry.cluster(ofBlock: extent.block), count: extent.count), handle)
@@ -164,6 +173,23 @@ extension FileData {
             }
             inode.storeAttributes(handle)
         }
+    }
+}
+
+extension FileData {
+    /// Whether an extent begins before the part of it and ends behind it.
+    private func isInsideExtent(_ part: Extent) async throws(FileSystemError) -> Bool {
+        guard let whole = try await tree.extent(atOrBefore: part.cpos) else { return false }
+        return whole.cpos < part.cpos && whole.end > part.end
+    }
+
+    /// Whether the locks and the transaction take one more removal, and the dinode.
+    private func mayRemove(
+        _ extent: Extent, _ locks: RemovalLocks, _ handle: JournalHandle
+    ) async throws(FileSystemError) -> Bool {
+        guard try await tree.mayRemove(with: locks) else { return false }
+        let credits = try await tree.changeCredits(at: extent.cpos)
+        return handle.ensure(credits: credits + Credits.clusterFree + Credits.inodeUpdate)
     }
 }
 

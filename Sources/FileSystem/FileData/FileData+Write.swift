@@ -35,7 +35,13 @@ extension FileData {
         let end = offset + UInt64(source.count)
         let range = offset..<end
         if inode.attributes.dynamicFeatures.contains(.hasRefcount) { try await endSharing(of: range) }
-        try await promiseClusters(for: range)
+        do throws(FileSystemError) {
+            try await promiseClusters(for: range)
+        } catch .noSpace {
+            // Files have more promised than they will take: a flush gives the rest back.
+            guard try await volume.flushForSpace() else { throw .noSpace }
+            try await promiseClusters(for: range)
+        }
         let before = dirty.memoryByteCount
         dirty.write(UnsafeRawBufferPointer(source.bytes), at: offset, pool)
         volume.writeBack.memoryChanged(by: dirty.memoryByteCount - before)
@@ -67,6 +73,9 @@ extension FileData {
         }
         guard count > 0 else { return }
         try await promise(count)
+        try await promiseExtentBlocks(for: promisedClusters.ranges.count + needed.count)
+        // The second wait may have let a flush take what the first one got.
+        try await promise(count)
         for part in needed { promisedClusters.insert(part) }
     }
 
@@ -78,17 +87,35 @@ extension FileData {
 
     /// Gets promises for `count` clusters more than are needed so far.
     private func promise(_ count: UInt64) async throws(FileSystemError) {
-        let promised = promises.reduce(0) { $0 + $1.clusters }
-        let missing = Int(promisedClusters.count + count) - promised
-        guard missing > 0 else { return }
-        // Ahead, so that small writes do not ask each time; what is left over goes back at the flush. Never more than the
-        // file has waiting: many small files would else hold a whole volume until they are flushed.
-        let ahead = max(missing, min(256, (1 << 20) >> geometry.clusterSizeBits, Int(promisedClusters.count)))
+        // Again after each wait: a flush may have taken what was promised before.
+        while true {
+            let promised = promises.reduce(0) { $0 + $1.clusters }
+            let missing = Int(promisedClusters.count + count) - promised
+            guard missing > 0 else { return }
+            // Ahead, so that small writes do not ask each time; what is left over goes back at the flush. Never more
+            // than the file has waiting already: thousands of small files must not fill a volume with promises.
+            let ahead = min(Int(promisedClusters.count), 256, (1 << 20) >> geometry.clusterSizeBits)
+            do {
+                promises.append(try await volume.promise(clusters: missing + ahead))
+            } catch {
+                guard error == .noSpace, ahead > 0 else { throw error }
+                promises.append(try await volume.promise(clusters: missing))
+            }
+        }
+    }
+
+    /// Gets promises of the extent blocks that `changes` changes of the mapping may take, so that the flush finds them.
+    private func promiseExtentBlocks(for changes: Int) async throws(FileSystemError) {
+        let needed = extentBlocksNeeded(changes)
+        let promised = extentBlockPromises.reduce(0) { $0 + $1.count }
+        guard needed > promised else { return }
+        // In growing steps, so that scattered writes do not ask each time.
         do {
-            promises.append(try await volume.promise(clusters: ahead))
+            let more = max(needed - promised, promised / 2)
+            extentBlockPromises.append(try await volume.promiseExtentBlocks(more))
         } catch {
-            guard error == .noSpace, ahead > missing else { throw error }
-            promises.append(try await volume.promise(clusters: missing))
+            guard error == .noSpace, promised / 2 > needed - promised else { throw error }
+            extentBlockPromises.append(try await volume.promiseExtentBlocks(needed - promised))
         }
     }
 

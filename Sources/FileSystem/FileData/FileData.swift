@@ -30,6 +30,9 @@ package final class FileData {
     /// Space for at least ``promisedClusters``.
     var promises: [SpacePromise] = []
 
+    /// Blocks for the extents that ``promisedClusters`` will make.
+    var extentBlockPromises: [ExtentBlockPromise] = []
+
     /// What is known of the mapping.
     var extents = ExtentMap()
     /// The size that the dinode may carry.
@@ -38,8 +41,10 @@ package final class FileData {
     var isLeavingInline = false
     /// Times, mode or size in memory are newer than in the dinode.
     var attributesAreNewer = false
-    /// Written in place since the device was last flushed.
-    var deviceHasUnflushedData = false
+    /// Counts the writes to places that the file had before. No commit of the journal need wait for them.
+    var inPlaceWrites: UInt64 = 0
+    /// Up to this one they are stable, or a change of the dinode in the journal is behind them.
+    var stableInPlaceWrites: UInt64 = 0
     /// A flush that nobody waited for failed so.
     var failure: FileSystemError?
     /// In the list of ``WriteBack``.

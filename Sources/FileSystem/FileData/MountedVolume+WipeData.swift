@@ -20,9 +20,11 @@ extension MountedVolume {
     /// Cuts allocation behind `byteCount`, without changing what is before. For recovery and wipe.
     package func truncateData(of inode: Inode, toByteCount byteCount: UInt64) async throws(FileSystemError) {
         guard inode.dinode.content == .extentList else { return }
+        let first = geometry.clusters(coveringBytes: byteCount)
+        guard first <= UInt64(UInt32.max) else { return }
         let data = inode.fileData
         await data.changeLock.lock(.exclusive)
         defer { data.changeLock.unlock(.exclusive) }
-        try await data.removeMapping(geometry.clusters(coveringBytes: byteCount)..<UInt64(UInt32.max) + 1)
+        try await data.removeMapping(first..<UInt64(UInt32.max) + 1)
     }
 }

@@ -122,6 +122,16 @@ extension MountedVolume {
         }
     }
 
+    /// Flushes all files, because a writer found no space: what they were promised and do not need comes back.
+    ///
+    /// The caller holds no ``FileData/changeLock``.
+    /// - Returns: whether anything was promised, so that it is worth while to try again.
+    func flushForSpace() async throws(FileSystemError) -> Bool {
+        guard try usedSpace().promisedCount > 0 else { return false }
+        await writeBackFiles()
+        return true
+    }
+
     /// Writes all data of files to disk. Not the journal.
     package func flushAllData() async {
         await writeBackFiles()

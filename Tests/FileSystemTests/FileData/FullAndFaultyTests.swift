@@ -53,6 +53,82 @@ struct FullAndFaultyTests {
         }
     }
 
+    @Test("small files that wait for their flush take no more promises than they have dirty")
+    func manySmallFiles() throws {
+        let image = try VolumeImage.make(.init(mebibytes: 64, blockSize: 4096))
+        try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            for index in 0..<400 {
+                let inode = try await volume.createFile(.of("f\(index)"), in: root, newFile)
+                let file = FileUnderTest(volume, inode)
+                for piece in 0..<4 { try await file.write([UInt8](repeating: 1, count: 5000), at: piece * 5000) }
+                inode.release()
+            }
+            root.release()
+        }
+        #expect(image.faults() == [])
+    }
+
+    @Test("of two who sync the same overwritten bytes, none returns before the device was flushed")
+    func concurrentSyncs() throws {
+        let image = try VolumeImage.make(.init(blockSize: 4096))
+        let flushes = try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            let inode = try await volume.createFile(.of("f"), in: root, newFile)
+            let file = FileUnderTest(volume, inode)
+            try await file.write([UInt8](repeating: 1, count: 65536), at: 0)
+            try await volume.syncFile(inode, dataOnly: false)
+            image.device.latency = .milliseconds(10)
+            var mode = WriteMode()
+            mode.isDirect = true
+            try await file.write([UInt8](repeating: 2, count: 4096), at: 8192, mode)
+            let before = image.device.counts.flushes
+            var flushes: [Int] = []
+            let ended = AsyncSignal()
+            for _ in 0..<2 {
+                image.environment.spawn {
+                    try? await volume.syncFile(inode, dataOnly: true)
+                    flushes.append(image.device.counts.flushes - before)
+                    ended.notify()
+                }
+            }
+            while flushes.count < 2 { await ended.wait() }
+            image.device.latency = .zero
+            inode.release()
+            root.release()
+            return flushes
+        }
+        #expect(flushes.count == 2 && flushes.allSatisfy { $0 > 0 })
+    }
+
+    @Test("scattered writes that were answered find their extent blocks on a full volume", arguments: [512, 4096])
+    func scatteredUntilFull(blockSize: Int) throws {
+        let image = try VolumeImage.make(.init(mebibytes: 64, blockSize: blockSize, journalMebibytes: 8))
+        try image.mounted { volume in
+            let root = try await volume.rootDirectory()
+            let filler = try await volume.createFile(.of("filler"), in: root, newFile)
+            let free = try await volume.statistics().freeBlockCount * 4096
+            try await volume.allocate(filler, 0..<(free - (6 << 20)), .allocate(keepsSize: false))
+            let inode = try await volume.createFile(.of("f"), in: root, newFile)
+            let file = FileUnderTest(volume, inode)
+            var isFull = false
+            for index in 0..<2000 where !isFull {
+                do {
+                    try await file.write([UInt8](repeating: 7, count: 100), at: index * 8192)
+                } catch FileSystemError.noSpace {
+                    isFull = true
+                }
+            }
+            #expect(isFull)
+            try await volume.syncFile(inode, dataOnly: false)
+            #expect(try await file.firstDifference() == nil)
+            inode.release()
+            filler.release()
+            root.release()
+        }
+        #expect(image.faults() == [])
+    }
+
     @Test("an error of the device is told by fsync, and the data is written when the device works again")
     func deviceError() throws {
         let image = try VolumeImage.make(.init(blockSize: 1024))

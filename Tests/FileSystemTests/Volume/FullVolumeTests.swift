@@ -57,6 +57,32 @@ struct FullVolumeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("a file of many extents is cut while no extent block is to be had")
+    func cutWithoutBlocks() throws {
+        let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: 4096))
+        let volume = fixture.volume
+        let clusters = try fixture.run { () async throws(FileSystemError) -> UInt32 in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.createFile(FileName("f".utf8), in: root, newFile)
+            defer { inode.release() }
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 4096), offset: 0, count: 4096)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 1)
+            for index in 0..<400 { try await inode.fileData.write(slice, at: UInt64(index) * 8192) }
+            try await inode.fileData.flush()
+            _ = try await fill(volume, root)
+            let allocator = try await volume.usedSpace().suballocator(.extentAlloc, slot: volume.slot)
+            let all = try await volume.reserve(SpaceNeeds(metadataBlocks: max(1, allocator.available)))
+            defer { all.release() }
+            try await volume.setSize(of: inode, to: 10 * 8192)
+            return inode.attributes.clusters
+        }
+        #expect(clusters == 10)
+        #expect(volume.stopReason == nil)
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
     @Test("what was written but not synced is on disk after an unmount")
     func dirtyAtUnmount() throws {
         let fixture = try SpaceFixture()
