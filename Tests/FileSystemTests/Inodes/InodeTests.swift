@@ -107,6 +107,25 @@ struct InodeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("access times at the ends of the range are due or not", arguments: [true, false])
+    func farAccessTimes(isRelative: Bool) throws {
+        var options = MountOptions()
+        options.accessTimes = isRelative ? .relative : .strict
+        let fixture = try SpaceFixture(.init(), options)
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.createFile(try FileName("f".utf8), in: root, newFile)
+            defer { inode.release() }
+            inode.attributes.accessTime = WallTime(seconds: .min, nanoseconds: 0)
+            #expect(volume.accessTimeIsDue(inode))
+            inode.attributes.accessTime = WallTime(seconds: .max, nanoseconds: 0)
+            #expect(!volume.accessTimeIsDue(inode))
+        }
+        fixture.image.unmount(volume)
+    }
+
     @Test("few inodes that are used often do not grow the table's list")
     func usedOften() throws {
         let fixture = try SpaceFixture()
