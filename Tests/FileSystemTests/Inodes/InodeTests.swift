@@ -126,6 +126,28 @@ struct InodeTests {
         fixture.image.unmount(volume)
     }
 
+    @Test("files that come and go leave the count of unused inodes right")
+    func unusedCount() throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            for _ in 0..<20 {
+                let name = try FileName("f".utf8)
+                try await volume.createFile(name, in: root, newFile).release()
+                try await volume.unlink(name, in: root)
+                await volume.tasks.wait()
+            }
+            try await volume.createFile(try FileName("g".utf8), in: root, newFile).release()
+        }
+        let table = volume.inodeTable
+        #expect(table.unusedCount > 0)
+        #expect(table.unusedCount == table.all.count { $0.referenceCount == 0 })
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
     @Test("few inodes that are used often do not grow the table's list")
     func usedOften() throws {
         let fixture = try SpaceFixture()
