@@ -13,8 +13,9 @@ extension MountedVolume {
         await inode.gate.lock(.exclusive)
         defer { inode.gate.unlock(.exclusive) }
         guard inode.referenceCount == 1, inode.attributes.linkCount == 0, !inode.isGone, !isReadOnly else { return }
-        // Not an orphan (a damaged volume), known to another host, or it fails: the next mount tries again.
-        defer { inode.isWipeRefused = !inode.isGone }
+        // Not an orphan (a damaged volume), known to another host, or it fails: the next mount tries again. Whoever came to
+        // use it meanwhile tries once more at the end.
+        defer { inode.isWipeRefused = !inode.isGone && inode.referenceCount == 1 }
         do throws(FileSystemError) {
             try await wipeLocked(inode)
         } catch {
