@@ -37,6 +37,8 @@ extension MountedVolume {
             inode.storeAttributes(handle)
             try names.carryOut(insertion, number: inode.number, type: inode.fileType ?? .regular, handle)
         }
+        // An orphan that nobody has open is passed over when files are written back.
+        if isOrphan, let data = inode.data, data.needsFlush { fileBecameDirty(inode) }
         try await directory.holdDentryLock(for: inode)
         try await syncIfAsked(directory)
     }

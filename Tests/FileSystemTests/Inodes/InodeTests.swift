@@ -148,6 +148,30 @@ struct InodeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("a temporary file that is closed and then gets a name has what was written")
+    func linkedAfterClose() throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.makeTemporaryFile(in: root, newFile)
+            defer { inode.release() }
+            var mode = OpenMode()
+            mode.writes = true
+            try await volume.openFile(inode, mode, caller: .system)
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 100_000), offset: 0, count: 100_000)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 7)
+            try await inode.fileData.write(slice, at: 0)
+            await volume.closeFile(inode, mode)
+            await volume.flushAllData()
+            try await volume.link(inode, to: try FileName("f".utf8), in: root)
+        }
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+        #expect(fixture.image.debugfs("stat /f").contains("Size: 100000"))
+    }
+
     @Test("few inodes that are used often do not grow the table's list")
     func usedOften() throws {
         let fixture = try SpaceFixture()
