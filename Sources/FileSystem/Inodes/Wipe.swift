@@ -33,6 +33,7 @@ extension MountedVolume {
         // Nobody else knows the inode: the one proof that it may be freed.
         guard try await inode.openLock.tryAcquire(.exclusive) else { return }
         defer { inode.openLock.release(.exclusive) }
+        try await requireOrphanEntry(of: inode)
         inode.isGone = true
         if inode.attributes.clusters > 0 || inode.data != nil { try await wipeData(of: inode) }
         if inode.isIndexed { try await wipeDirectoryIndex(of: inode) }
@@ -53,10 +54,11 @@ extension MountedVolume {
         let lock = try await lockForFreeing(.inodeAlloc, place)
         defer { lock.release() }
         let allocator = try await allocator(.inodeAlloc, place)
+        let entry = try await planOrphanRemoval(named: OrphanName.name(inode: inode.number), from: directory)
         let credits = Credits.orphanEntry + 2 * Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
             if inode.isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
-            try await removeOrphanEntry(named: OrphanName.name(inode: inode.number), from: directory, handle)
+            try entry.carryOut(handle)
             inode.attributes.flags.subtract([.valid, .orphaned])
             inode.storeAttributes(handle)
             inode.block.bytes[Dinode.Field.deletionTime] = UInt64(bitPattern: environment.wallTime.seconds)

@@ -148,6 +148,34 @@ struct InodeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("an orphan without an entry is reported and left alone; the mount goes on")
+    func missingOrphanEntry() throws {
+        var options = MountOptions()
+        options.errors = .continue
+        let fixture = try SpaceFixture(.init(), options)
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let name = try FileName("f".utf8)
+            let inode = try await volume.createFile(name, in: root, newFile)
+            try await volume.unlink(name, in: root)
+            let directory = try await volume.orphanDirectory(slot: volume.slot)
+            let entry = try await volume.planOrphanRemoval(
+                named: OrphanName.name(inode: inode.number), from: directory)
+            try await volume.transaction(credits: Credits.orphanEntry) { handle throws(FileSystemError) in
+                try entry.carryOut(handle)
+            }
+            inode.release()
+            await volume.tasks.wait()
+            #expect(!inode.isGone && inode.isWipeRefused)
+            let other = try await volume.createFile(name, in: root, newFile)
+            other.release()
+        }
+        #expect(volume.stopReason == nil && !volume.isReadOnly)
+        fixture.image.unmount(volume)
+    }
+
     @Test("a temporary file that is closed and then gets a name has what was written")
     func linkedAfterClose() throws {
         let fixture = try SpaceFixture()
