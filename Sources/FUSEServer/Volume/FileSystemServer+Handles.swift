@@ -15,7 +15,14 @@ extension FileSystemServer {
         let dropsBits = mode.truncates && request.openFlags & FUSEOpenRequest.killSetIDs != 0
         run(header, record) { [self] () async throws(FileSystemError) in
             try await operations.openFile(record.node, mode, caller: caller)
-            if dropsBits { try await dropPrivileges(record, caller) }
+            if dropsBits {
+                do throws(FileSystemError) {
+                    try await dropPrivileges(record, caller)
+                } catch {
+                    await operations.closeFile(record.node, mode)
+                    throw error
+                }
+            }
             reply(header.unique, addHandle(record, mode, flags: request.flags))
         }
     }

@@ -176,6 +176,18 @@ extension MountedVolume {
         return ReservedRun(space, run, isInWindow: true)
     }
 
+    /// A run of the window as it is, neither longer nor shorter; nil: it has none.
+    func windowRun(ofExactly count: Int) throws(FileSystemError) -> ReservedRun? {
+        let space = try usedSpace()
+        guard let run = space.window.reserve(wanted: count, near: nil) else { return nil }
+        guard Int(run.count) == count else {
+            space.window.cancel(run)
+            return nil
+        }
+        space.reservedCount += count
+        return ReservedRun(space, run, isInWindow: true)
+    }
+
     /// A run in one group of the global bitmap; nil: none of at least `minimum` clusters. Holds the bitmap's lock while it
     /// lives.
     func globalRun(wanted: Int, minimum: Int, _ near: UInt32?) async throws(FileSystemError) -> ReservedRun? {

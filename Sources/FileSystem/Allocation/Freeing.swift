@@ -66,7 +66,8 @@ extension MountedVolume {
     }
 
     /// Frees clusters without the log, when it is full: legal as long as they are not handed out before this transaction is
-    /// durable. Spec: ocfs2-disk-2 25.2; ocfs2-disk 9.5, no reuse before commit.
+    /// durable, and before the images of metadata that was in them are out of the journal: a checkpoint or a replay would
+    /// write those over their new owner's data. Spec: ocfs2-disk-2 25.2; ocfs2-disk 9.5, no reuse before commit.
     private func freeDirectly(_ run: ClusterRun, _ handle: JournalHandle) async throws(FileSystemError) {
         let space = try usedSpace()
         try await space.bitmap.hold.acquire()
@@ -75,10 +76,22 @@ extension MountedVolume {
         try await space.bitmap.release(run, handle)
         space.reserved.insert(run.range)
         space.reservedCount += Int(run.count)
-        handle.afterCommit { [weak space] in
-            space?.reserved.remove(run.range)
-            space?.reservedCount -= Int(run.count)
+        handle.afterCommit { [self] in
+            // Nothing is handed out any more after the unmount has begun.
+            guard !tasks.isClosing else { return }
+            tasks.start(environment) { [self] in await releaseAfterCheckpoint(run, space) }
         }
+    }
+
+    private func releaseAfterCheckpoint(_ run: ClusterRun, _ space: SpaceBook) async {
+        do throws(FileSystemError) {
+            try await checkpoint()
+        } catch {
+            environment.log(.warning, "clusters \(run.cluster) + \(run.count) stay reserved: \(error)")
+            return
+        }
+        space.reserved.remove(run.range)
+        space.reservedCount -= Int(run.count)
     }
 
     /// Takes the lock of the allocator of a metadata block (any kind but dinodes). Before the handle, behind the locks of

@@ -28,6 +28,27 @@ extension MountedVolume {
             space.noWindowUntil = environment.now + Self.noWindowPause
             environment.log(.info, "no run of clusters is long enough for a window: they come from the bitmap")
         }
+        try await replaceWindow(by: run, space)
+    }
+
+    /// Closes the window, if nothing of it is reserved: its clusters are needed in the bitmap. None is opened for a while.
+    func giveWindowBack() async throws(FileSystemError) {
+        let space = try usedSpace()
+        await space.moveLock.lock(.exclusive)
+        defer { space.moveLock.unlock(.exclusive) }
+        let window = space.window
+        guard window.free > 0, window.reservedCount == 0 else { return }
+        window.isMoving = true
+        defer { window.isMoving = false }
+        try await space.bitmap.hold.acquire()
+        defer { space.bitmap.hold.release() }
+        space.noWindowUntil = environment.now + Self.noWindowPause
+        try await replaceWindow(by: nil, space)
+    }
+
+    /// In one transaction; nil: by none. The caller holds the locks.
+    private func replaceWindow(by run: ClusterRun?, _ space: SpaceBook) async throws(FileSystemError) {
+        let window = space.window
         let unused = LocalAllocWindow.unusedRuns(of: window.inode)
         // Nothing waits inside: for a moment the same clusters are counted twice, or not at all.
         let groups = try await space.bitmap.pinGroups(of: unused + (run.map { [$0] } ?? []))

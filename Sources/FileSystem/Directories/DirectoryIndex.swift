@@ -84,6 +84,7 @@ extension DirectoryIndex {
         while leaf.entries.isFull {
             guard steps < Self.splitsMax else { throw .noSpace }
             steps += 1
+            if leaf.block !== root, splitHash(of: leaf, for: hash) == nil { throw .noSpace }
             let reservation = try await volume.reserve(
                 growthNeeds(near: leaf.firstBlock == 0 ? nil : volume.geometry.cluster(ofBlock: leaf.firstBlock)))
             defer { reservation.release() }
@@ -134,13 +135,16 @@ extension DirectoryIndex {
         try await tree.insert(Extent(cpos: 0, count: 1, block: leaves[0].number), reservation, handle)
     }
 
+    /// nil: a leaf full of entries with one hash.
+    private func splitHash(of leaf: LeafPlace, for hash: NameHash) -> UInt32? {
+        IndexLeaf.splitHash(of: leaf.entries, lowest: leaf.lowestHash, inserting: hash.major)
+    }
+
     /// Divides by major hash. Spec: ocfs2-disk 8.8 rebalance.
     private func split(
         _ leaf: LeafPlace, for hash: NameHash, _ reservation: Reservation, _ handle: JournalHandle
     ) async throws(FileSystemError) {
-        guard
-            let splitHash = IndexLeaf.splitHash(of: leaf.entries, lowest: leaf.lowestHash, inserting: hash.major)
-        else { throw .noSpace }
+        guard let splitHash = splitHash(of: leaf, for: hash) else { throw .noSpace }
         let numbers = (0..<UInt64(volume.geometry.blocksPerCluster)).map { leaf.firstBlock + $0 }
         let oldLeaves = try await volume.blocks(numbers, .indexLeaf, for: directory.inode)
         let run = try await reservation.claimClusters(atMost: 1, handle)

@@ -84,17 +84,48 @@ struct Orphanage {
     }
 }
 
+/// An entry that leaves an orphan directory.
+struct OrphanRemoval {
+    fileprivate let directory: Directory
+    fileprivate let removal: Directory.Removal
+
+    /// ``Credits/orphanEntry`` credits. The link count that a removed directory gave the orphan directory is the caller's.
+    func carryOut(_ handle: JournalHandle) throws(FileSystemError) {
+        try directory.carryOut(removal, handle)
+    }
+}
+
 extension MountedVolume {
-    /// Removes the inode's entry from an orphan directory, whose lock the caller holds exclusively.
-    /// ``Credits/orphanEntry`` credits. The link count that a removed directory gave it is the caller's.
+    /// Finds an entry of an orphan directory, whose lock the caller holds exclusively until the entry is removed. Before
+    /// the handle: an entry that is not there is damage to the volume, and no reason to end the mount's writing.
     ///
     /// - Parameter name: as it stands in the directory: 16 hexadecimal digits, with `dio-` before them or not.
-    func removeOrphanEntry(
-        named name: String, from directory: Inode, _ handle: JournalHandle
-    ) async throws(FileSystemError) {
+    func planOrphanRemoval(named name: String, from directory: Inode) async throws(FileSystemError) -> OrphanRemoval {
         let names = try Directory(directory)
-        let name = FileName(unchecked: Array(name.utf8))
-        try names.carryOut(try await names.planRemoval(of: name), handle)
+        do throws(FileSystemError) {
+            return OrphanRemoval(
+                directory: names, removal: try await names.planRemoval(of: FileName(unchecked: Array(name.utf8))))
+        } catch .notFound {
+            throw missingOrphan(name, in: directory)
+        }
+    }
+
+    /// Throws unless the inode, which is marked as an orphan, is listed as one too.
+    func requireOrphanEntry(of inode: Inode) async throws(FileSystemError) {
+        let directory = try await orphanDirectory(slot: Int(inode.block.bytes[Dinode.Field.orphanedSlot]))
+        try await directory.lock(.shared)
+        defer { directory.unlock(.shared) }
+        let name = FileName(orphan: inode.number)
+        if try await Directory(directory).find(name) == nil {
+            throw missingOrphan(OrphanName.name(inode: inode.number), in: directory)
+        }
+    }
+
+    private func missingOrphan(_ name: String, in directory: Inode) -> FileSystemError {
+        report(
+            Corruption(
+                block: directory.number, inode: directory.number,
+                what: "orphan \(name) has no entry in the orphan directory"))
     }
 }
 

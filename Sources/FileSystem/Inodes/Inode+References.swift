@@ -20,7 +20,7 @@ extension MountedVolume {
             return
         }
         if inode.attributes.linkCount == 0, !inode.isSystem, !isReadOnly, !inode.isWipeRefused {
-            inode.retain()
+            inodeTable.retainEnding(inode)
             tasks.start(environment) { [self] in
                 await wipe(inode)
                 inode.release()

@@ -15,7 +15,7 @@ final class InodeTable {
     /// Uses that ended, oldest first; an inode that was used again has a higher ``Inode/lastUse``.
     private var unused: [(number: UInt64, use: UInt64)] = []
     private var firstUnused = 0
-    private var unusedCount = 0
+    private(set) var unusedCount = 0
     private var lastUse: UInt64 = 0
 
     subscript(number: UInt64) -> Inode? { inodes[number] }
@@ -41,6 +41,12 @@ final class InodeTable {
 
     func retain(_ inode: Inode) {
         if inode.referenceCount == 0 { unusedCount -= 1 }
+        inode.referenceCount += 1
+    }
+
+    /// One more reference for an inode whose last one has just ended: it is not kept, and so not counted as unused.
+    func retainEnding(_ inode: Inode) {
+        precondition(inode.referenceCount == 0, "inode \(inode.number) is in use")
         inode.referenceCount += 1
     }
 

@@ -13,8 +13,9 @@ extension MountedVolume {
         await inode.gate.lock(.exclusive)
         defer { inode.gate.unlock(.exclusive) }
         guard inode.referenceCount == 1, inode.attributes.linkCount == 0, !inode.isGone, !isReadOnly else { return }
-        // Not an orphan (a damaged volume), known to another host, or it fails: the next mount tries again.
-        defer { inode.isWipeRefused = !inode.isGone }
+        // Not an orphan (a damaged volume), known to another host, or it fails: the next mount tries again. Whoever came to
+        // use it meanwhile tries once more at the end.
+        defer { inode.isWipeRefused = !inode.isGone && inode.referenceCount == 1 }
         do throws(FileSystemError) {
             try await wipeLocked(inode)
         } catch {
@@ -32,6 +33,7 @@ extension MountedVolume {
         // Nobody else knows the inode: the one proof that it may be freed.
         guard try await inode.openLock.tryAcquire(.exclusive) else { return }
         defer { inode.openLock.release(.exclusive) }
+        try await requireOrphanEntry(of: inode)
         inode.isGone = true
         if inode.attributes.clusters > 0 || inode.data != nil { try await wipeData(of: inode) }
         if inode.isIndexed { try await wipeDirectoryIndex(of: inode) }
@@ -52,10 +54,11 @@ extension MountedVolume {
         let lock = try await lockForFreeing(.inodeAlloc, place)
         defer { lock.release() }
         let allocator = try await allocator(.inodeAlloc, place)
+        let entry = try await planOrphanRemoval(named: OrphanName.name(inode: inode.number), from: directory)
         let credits = Credits.orphanEntry + 2 * Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
             if inode.isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
-            try await removeOrphanEntry(named: OrphanName.name(inode: inode.number), from: directory, handle)
+            try entry.carryOut(handle)
             inode.attributes.flags.subtract([.valid, .orphaned])
             inode.storeAttributes(handle)
             inode.block.bytes[Dinode.Field.deletionTime] = UInt64(bitPattern: environment.wallTime.seconds)

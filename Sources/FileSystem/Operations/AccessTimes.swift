@@ -10,7 +10,9 @@ extension MountedVolume {
             !(inode.isDirectory && options.directoriesKeepAccessTimes)
         else { return false }
         let last = attributes.accessTime
-        let age = environment.wallTime.seconds - last.seconds
+        // A user sets any time, to the ends of the range: what is too far away to subtract is long ago or long to come.
+        let (difference, isTooFar) = environment.wallTime.seconds.subtractingReportingOverflow(last.seconds)
+        let age = isTooFar ? (last.seconds < 0 ? .max : .min) : difference
         switch options.accessTimes {
         case .never: return false
         case .relative:

@@ -54,11 +54,11 @@ extension MountedVolume {
         }
     }
 
-    /// The handle's end; a file without names goes with its last one.
+    /// The handle's end. What was written stays even when no name leads to the file: one who still refers to it can open
+    /// it again or give it a name. The wipe drops it.
     package func closeFile(_ inode: Inode, _ mode: OpenMode) async {
         precondition(inode.openCount > 0, "inode \(inode.number) is closed more often than opened")
         inode.openCount -= 1
-        if inode.openCount == 0, inode.attributes.linkCount == 0 { inode.data?.discardAll() }
     }
 
     /// truncate(2), both ways. Sets the times; takes all locks of the file.

@@ -25,11 +25,15 @@ extension MountedVolume {
         let insertion = try await names.planInsertion(of: name)
         let orphanDirectory = isOrphan ? try await lockedOrphanDirectory(of: inode) : nil
         defer { orphanDirectory?.unlock(.exclusive) }
+        var orphanEntry: OrphanRemoval?
+        if let orphanDirectory {
+            orphanEntry = try await planOrphanRemoval(
+                named: OrphanName.name(inode: inode.number), from: orphanDirectory)
+        }
         let credits = Directory.insertionCredits + Credits.inodeUpdate + (isOrphan ? Credits.orphanEntry : 0)
-        try await transaction(credits: credits) { handle throws(FileSystemError) in
-            if let orphanDirectory {
-                try await self.removeOrphanEntry(
-                    named: OrphanName.name(inode: inode.number), from: orphanDirectory, handle)
+        try await transaction(credits: credits) { [orphanEntry] handle throws(FileSystemError) in
+            if let orphanEntry {
+                try orphanEntry.carryOut(handle)
                 inode.attributes.flags.remove(.orphaned)
             }
             inode.attributes.linkCount += 1
@@ -37,6 +41,8 @@ extension MountedVolume {
             inode.storeAttributes(handle)
             try names.carryOut(insertion, number: inode.number, type: inode.fileType ?? .regular, handle)
         }
+        // An orphan that nobody has open is passed over when files are written back.
+        if isOrphan, let data = inode.data, data.needsFlush { fileBecameDirty(inode) }
         try await directory.holdDentryLock(for: inode)
         try await syncIfAsked(directory)
     }

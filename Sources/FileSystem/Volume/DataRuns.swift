@@ -1,3 +1,4 @@
+internal import EngineKit
 internal import Journal
 internal import OCFS2Layout
 
@@ -11,8 +12,8 @@ struct DataRuns {
 
     private init(_ inode: Inode) {
         self.inode = inode
-        // A tree has no more extent blocks than clusters; the root needs none.
-        blocksLeft = Int(inode.attributes.clusters) + 16
+        // A tree has no more extent blocks than clusters, and the volume has them all; the root needs none.
+        blocksLeft = Int(min(inode.attributes.clusters, inode.volume.parameters.clusterCount)) + 16
     }
 
     /// All runs of the inode, in order.
@@ -40,6 +41,12 @@ struct DataRuns {
             guard childList.depth == depth - 1 else {
                 throw wrong(child.number, "l_tree_depth is \(childList.depth), below a list of depth \(depth)")
             }
+            // So each leaf has clusters behind those of the one before it: the same leaf twice is found out.
+            let hasRecords = (0..<childList.count).contains { !childList[$0].isEmpty || depth > 1 }
+            guard hasRecords else {
+                throw wrong(child.number, "an extent block without records")
+            }
+            if blocksLeft % 64 == 0 { await inode.volume.environment.yield() }
             try await read(childList, in: child.number)
         }
     }

@@ -59,9 +59,10 @@ extension MountedVolume {
         defer { directory.gate.unlock(.exclusive) }
         try await directory.metaLock.acquire(.exclusive)
         defer { directory.metaLock.release(.exclusive) }
+        let entry = try await planOrphanRemoval(named: name, from: directory)
         let credits = Credits.orphanEntry + Credits.inodeUpdate
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
-            try await removeOrphanEntry(named: name, from: directory, handle)
+            try entry.carryOut(handle)
             guard isUnderWay else { return }
             inode.attributes.flags.remove(.directIOOrphaned)
             inode.storeAttributes(handle)

@@ -153,27 +153,42 @@ extension XattrIndexTree {
             moved.append(try await bucket(index, of: extent))
         }
         let first = try await bucket(0, of: extent)
-        let reservation = try await volume.reserve(
-            SpaceNeeds(metadataBlocks: tree.metadataNeeded(), clusters: 1, nearCluster: next))
+        let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
         defer { reservation.release() }
+        // Chosen before the transaction, because not every place will do.
+        let run = try await volume.reserveRun(atMost: 1, near: next)
+        defer { volume.cancelRun(run) }
+        let block = geometry.firstBlock(ofCluster: run.run.cluster)
+        let continues =
+            run.run.cluster == next && isRoomBehind
+            && (Int(extent.count) + 1) * geometry.clusterSize <= XattrBucket.extentByteCountMax
+        // Hashes as close as that would make the records of both extents overlap.
+        guard continues || UInt64(lowestMoved(of: place, moved)) >= extent.end else { throw .noSpace }
         let credits =
             Credits.clusterAllocation + 1 + (movedCount + 2) * blocksPerBucket
             + (try await tree.changeCredits(at: extent.cpos))
         try await volume.transaction(credits: credits) { handle throws(FileSystemError) in
-            let run = try await reservation.claimClusters(atMost: 1, handle)
-            let block = geometry.firstBlock(ofCluster: run.cluster)
-            if run.cluster == next, isRoomBehind,
-                (Int(extent.count) + 1) * geometry.clusterSize <= XattrBucket.extentByteCountMax
-            {
-                let cpos = UInt32(truncatingIfNeeded: extent.end)
-                try await tree.insert(Extent(cpos: cpos, count: 1, block: block), reservation, handle)
-                return
-            }
-            let lowest = self.moveLast(of: place, moved, first, to: block, handle)
-            // Hashes as close as that would make the records of both extents overlap.
-            guard UInt64(lowest) >= extent.end else { throw .noSpace }
-            try await tree.insert(Extent(cpos: lowest, count: 1, block: block), reservation, handle)
+            try await self.volume.commitRun(run, count: 1, handle)
+            let cpos =
+                continues
+                ? UInt32(truncatingIfNeeded: extent.end) : self.moveLast(of: place, moved, first, to: block, handle)
+            try await tree.insert(Extent(cpos: cpos, count: 1, block: block), reservation, handle)
         }
+    }
+
+    /// Whether step 3 moves whole buckets; else it divides one.
+    private func movesWholeBuckets(of place: Place) -> Bool {
+        let isLast = place.bucket == place.bucketCount - 1
+        return bucketsPerCluster > 1 || (place.extent.count > 1 && !isLast)
+    }
+
+    /// What ``moveLast(of:_:_:to:_:)`` will return.
+    private func lowestMoved(of place: Place, _ moved: [XattrHolder]) -> UInt32 {
+        let storage = moved[0].storage
+        guard !movesWholeBuckets(of: place) else { return moved[0].firstHash }
+        if let index = moved[0].bucket.divideIndex { return storage[index].hash }
+        // An empty bucket, with the next hash as a marker.
+        return storage.count > 0 ? moved[0].firstHash &+ 1 : 0
     }
 
     /// Step 3. Returns the lowest hash of the new extent.
@@ -181,8 +196,7 @@ extension XattrIndexTree {
         of place: Place, _ moved: [XattrHolder], _ first: XattrHolder, to block: UInt64, _ handle: JournalHandle
     ) -> UInt32 {
         let targets = (0..<moved.count).map { freshBucket(at: block + UInt64($0 * blocksPerBucket)) }
-        let isLast = place.bucket == place.bucketCount - 1
-        if bucketsPerCluster > 1 || (place.extent.count > 1 && !isLast) {
+        if movesWholeBuckets(of: place) {
             for (target, source) in zip(targets, moved) { target.copy(from: source) }
             first.bucket.bucketCount = place.bucketCount - moved.count
         } else {

@@ -52,6 +52,36 @@ struct SuballocatorTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("a group is made of the window's clusters when the bitmap has no others", arguments: [false, true])
+    func windowClusters(isWindowInUse: Bool) throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume, space = fixture.space
+        var taken = try fixture.takeClusters(1)
+        taken += try fixture.run { () async throws(FileSystemError) -> [ClusterRun] in
+            var runs: [ClusterRun] = []
+            while let reserved = try await volume.globalRun(wanted: 4000, minimum: 1, nil) {
+                runs.append(reserved.run)
+                try await volume.transaction(credits: Credits.clusterAllocation) { handle throws(FileSystemError) in
+                    try await volume.commitRun(reserved, count: Int(reserved.run.count), handle)
+                }
+            }
+            return runs
+        }
+        #expect(space.bitmap.free == 0 && space.window.free > 0)
+        try fixture.run { () async throws(FileSystemError) in
+            let held = isWindowInUse ? try await volume.reserveRun(atMost: 1, near: nil) : nil
+            let allocator = try await space.suballocator(.extentAlloc, slot: 0)
+            let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: allocator.free + 1))
+            reservation.release()
+            if let held { volume.cancelRun(held) }
+        }
+        #expect((space.window.clusters != nil) == isWindowInUse)
+        #expect(space.reservedCount == 0 && space.promisedCount == 0)
+        try fixture.free(taken)
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
     /// Leaves only runs of 6 free clusters, between runs of 2.
     private func fragment(_ fixture: SpaceFixture) throws -> [ClusterRun] {
         let all = try fixture.takeClusters(fixture.space.available, atMost: 4000)

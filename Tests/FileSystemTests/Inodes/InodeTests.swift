@@ -107,6 +107,99 @@ struct InodeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("access times at the ends of the range are due or not", arguments: [true, false])
+    func farAccessTimes(isRelative: Bool) throws {
+        var options = MountOptions()
+        options.accessTimes = isRelative ? .relative : .strict
+        let fixture = try SpaceFixture(.init(), options)
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.createFile(try FileName("f".utf8), in: root, newFile)
+            defer { inode.release() }
+            inode.attributes.accessTime = WallTime(seconds: .min, nanoseconds: 0)
+            #expect(volume.accessTimeIsDue(inode))
+            inode.attributes.accessTime = WallTime(seconds: .max, nanoseconds: 0)
+            #expect(!volume.accessTimeIsDue(inode))
+        }
+        fixture.image.unmount(volume)
+    }
+
+    @Test("files that come and go leave the count of unused inodes right")
+    func unusedCount() throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            for _ in 0..<20 {
+                let name = try FileName("f".utf8)
+                try await volume.createFile(name, in: root, newFile).release()
+                try await volume.unlink(name, in: root)
+                await volume.tasks.wait()
+            }
+            try await volume.createFile(try FileName("g".utf8), in: root, newFile).release()
+        }
+        let table = volume.inodeTable
+        #expect(table.unusedCount > 0)
+        #expect(table.unusedCount == table.all.count { $0.referenceCount == 0 })
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
+    @Test("an orphan without an entry is reported and left alone; the mount goes on")
+    func missingOrphanEntry() throws {
+        var options = MountOptions()
+        options.errors = .continue
+        let fixture = try SpaceFixture(.init(), options)
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let name = try FileName("f".utf8)
+            let inode = try await volume.createFile(name, in: root, newFile)
+            try await volume.unlink(name, in: root)
+            let directory = try await volume.orphanDirectory(slot: volume.slot)
+            let entry = try await volume.planOrphanRemoval(
+                named: OrphanName.name(inode: inode.number), from: directory)
+            try await volume.transaction(credits: Credits.orphanEntry) { handle throws(FileSystemError) in
+                try entry.carryOut(handle)
+            }
+            inode.release()
+            await volume.tasks.wait()
+            #expect(!inode.isGone && inode.isWipeRefused)
+            let other = try await volume.createFile(name, in: root, newFile)
+            other.release()
+        }
+        #expect(volume.stopReason == nil && !volume.isReadOnly)
+        fixture.image.unmount(volume)
+    }
+
+    @Test("a temporary file that is closed and then gets a name has what was written")
+    func linkedAfterClose() throws {
+        let fixture = try SpaceFixture()
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.makeTemporaryFile(in: root, newFile)
+            defer { inode.release() }
+            var mode = OpenMode()
+            mode.writes = true
+            try await volume.openFile(inode, mode, caller: .system)
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 100_000), offset: 0, count: 100_000)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 7)
+            try await inode.fileData.write(slice, at: 0)
+            await volume.closeFile(inode, mode)
+            await volume.flushAllData()
+            try await volume.link(inode, to: try FileName("f".utf8), in: root)
+        }
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+        #expect(fixture.image.debugfs("stat /f").contains("Size: 100000"))
+    }
+
     @Test("few inodes that are used often do not grow the table's list")
     func usedOften() throws {
         let fixture = try SpaceFixture()
