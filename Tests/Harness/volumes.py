@@ -79,7 +79,7 @@ class VolumeVM(KernelHost):
         return "/dev/vd" + "abcdefgh"[self.images.index(image)]
 
     def mount(self, image):
-        self.shell("mount -t ocfs2 %s /mnt" % self.device(image))
+        self.shell("mount.ocfs2 %s /mnt" % self.device(image))
 
     def umount(self):
         self.shell("cd /; umount /mnt")
