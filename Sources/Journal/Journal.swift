@@ -207,6 +207,13 @@ package final class Journal {
         tell?(error)
     }
 
+    /// What the journal waits for, in words: for the log when something takes too long.
+    package var waits: String {
+        "\(running.openHandles) open handles, \(waiters.count) waiting, \(barriers) barriers, "
+            + "\(isCommitting ? "committing" : "no commit"), \(isCheckpointing ? "checkpointing" : "no checkpoint"), "
+            + "\(usedBlockCount) log blocks in use"
+    }
+
     func requireStarted() throws(JournalError) {
         switch state {
         case .started: return

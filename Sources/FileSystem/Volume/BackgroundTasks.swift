@@ -2,7 +2,7 @@ internal import EngineKit
 
 /// Counts the tasks that work for a mount without a caller, so that an unmount can wait for them.
 final class BackgroundTasks {
-    private var running = 0
+    private(set) var running = 0
     private let ended = AsyncSignal()
     /// Set by the unmount: no timer starts anything any more.
     var isClosing = false

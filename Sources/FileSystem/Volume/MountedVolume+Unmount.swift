@@ -7,6 +7,8 @@ extension MountedVolume {
     ///
     /// A mount that has stopped leaves its journal for the next one to replay.
     package func unmount() async {
+        reportLongUnmount()
+        defer { hasUnmounted = true }
         await tasks.wait()
         await flushAllData()
         await evictAll()
@@ -20,6 +22,20 @@ extension MountedVolume {
         for (_, inode) in systemInodes.sorted(by: { $0.value.number < $1.value.number }) { inode.release() }
         systemInodes = [:]
         await evictAll()
+    }
+
+    private static let reportInterval = Duration.seconds(5)
+
+    /// Says every few seconds what the unmount waits for.
+    private func reportLongUnmount() {
+        environment.call(at: environment.now + Self.reportInterval) { [weak self] in
+            guard let self, !hasUnmounted else { return }
+            environment.log(
+                .warning,
+                "the unmount waits: \(tasks.running) tasks, \(inodeTable.unusedCount) unused inodes, "
+                    + "journal: \(journal?.waits ?? "none")")
+            reportLongUnmount()
+        }
     }
 
     private func leave() async throws(FileSystemError) {

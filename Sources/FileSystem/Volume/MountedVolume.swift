@@ -48,6 +48,7 @@ package final class MountedVolume {
     /// nil: the mount does not write.
     var space: SpaceBook?
     var lastGeneration: UInt32
+    var hasUnmounted = false
     /// Unlinked files whose space is being freed.
     var wipesRunning = 0
 
