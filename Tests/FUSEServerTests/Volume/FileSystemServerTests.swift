@@ -235,6 +235,17 @@ private func entry(_ answer: FakeKernel.Answer) throws -> FUSEEntryReply {
         #expect(kernel.notifications == [.invalidateInode(node: file.node, offset: -1, length: 0)])
     }
 
+    @Test("an open that fails when capabilities are to be taken away leaves nothing open")
+    func failedOpen() {
+        let kernel = FakeKernel()
+        let file = kernel.create("f")
+        kernel.tree.xattrFailure = .noSpace
+        let request = FUSEOpenRequest(
+            flags: FUSEOpenRequest.Flag.truncate | 2, openFlags: FUSEOpenRequest.killSetIDs)
+        #expect(kernel.ask(.open, node: file.node, FakeKernel.bytes(request), user: 5).errno == 28)
+        #expect(kernel.tree.root.children[0].node.openCount == 1, "by the handle of its creation")
+    }
+
     @Test("requests cut short, of unknown kinds or for unknown nodes are answered with an error")
     func hostile() {
         let kernel = FakeKernel()

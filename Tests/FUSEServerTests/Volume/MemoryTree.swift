@@ -59,6 +59,8 @@ final class MemoryTree: FileSystemOperations {
     /// When set, reads and writes wait for it.
     var gate: AsyncSignal?
     var isGateClosed = false
+    /// When set, reading an attribute fails.
+    var xattrFailure: FileSystemError?
     private var lastNumber: UInt64 = 1000
 
     init() {
@@ -390,6 +392,7 @@ final class MemoryTree: FileSystemOperations {
     // MARK: Extended attributes
 
     func xattr(_ name: [UInt8], of node: MemoryNode) async throws(FileSystemError) -> [UInt8] {
+        if let xattrFailure { throw xattrFailure }
         guard let found = node.xattrs.first(where: { $0.name == name }) else { throw .noAttribute }
         return found.value
     }
