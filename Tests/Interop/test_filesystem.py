@@ -35,6 +35,8 @@ sync
 """
 
 
+@unittest.skipUnless(os.environ.get("YOKE_FILESYSTEM_INTEROP"),
+                     "not run to its end yet: YOKE_FILESYSTEM_INTEROP=1 runs it")
 class Volumes(unittest.TestCase):
     IMAGES = ("plain", "odd", "cluster", "filled", "killed")
 
