@@ -10,10 +10,14 @@ extension MountedVolume {
         reportLongUnmount()
         defer { hasUnmounted = true }
         await tasks.wait()
+        unmountStep = "data are written back, \(writeBack.byteCount) bytes"
         await flushAllData()
+        unmountStep = "inodes are given up"
         await evictAll()
+        unmountStep = "the last tasks"
         tasks.isClosing = true
         await tasks.wait()
+        unmountStep = "space and journal"
         do throws(FileSystemError) {
             try await leave()
         } catch {
@@ -32,7 +36,7 @@ extension MountedVolume {
             guard let self, !hasUnmounted else { return }
             environment.log(
                 .warning,
-                "the unmount waits: \(tasks.running) tasks, \(inodeTable.unusedCount) unused inodes, "
+                "the unmount waits (\(unmountStep)): \(tasks.running) tasks, \(inodeTable.unusedCount) unused inodes, "
                     + "journal: \(journal?.waits ?? "none")")
             reportLongUnmount()
         }

@@ -49,6 +49,8 @@ package final class MountedVolume {
     var space: SpaceBook?
     var lastGeneration: UInt32
     var hasUnmounted = false
+    /// What an unmount is doing, for the log.
+    var unmountStep = "tasks"
     /// Unlinked files whose space is being freed.
     var wipesRunning = 0
 
