@@ -107,8 +107,7 @@ extension Reactor {
         guard !executorJobs.isEmpty else { return }
         swap(&executorJobs, &runningJobs)
         for job in runningJobs {
-            job.runSynchronously(
-                isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            job.runSynchronously(on: asUnownedTaskExecutor())
         }
         runningJobs.removeAll(keepingCapacity: true)
     }
