@@ -21,6 +21,8 @@ package final class ClusterLockService: LockService {
     /// Locks that the recovery itself takes.
     private var exempt: Set<LockName> = []
     let changed = AsyncSignal()
+    /// Locks whose owners are gone, but which must not be given up.
+    private var kept: [CachedLock] = []
 
     package init(domain: LockDomain, options: Options = Options(), environment: any EngineEnvironment) {
         self.domain = domain
@@ -34,8 +36,6 @@ package final class ClusterLockService: LockService {
         CachedLock(name: name, owner: owner, service: self)
     }
 
-    /// From the eviction of a member until its slot is recovered no metadata lock is given to anybody here.
-    /// Spec: ocfs2-cluster 16.
     package func freeze(except names: Set<LockName>) {
         isFrozen = true
         exempt.formUnion(names)
@@ -47,10 +47,14 @@ package final class ClusterLockService: LockService {
         changed.notify()
     }
 
-    /// Every request fails from now on.
     package func fence(_ reason: String) {
-        fence = reason
+        fence = fence ?? reason
         changed.notify()
+    }
+
+    /// Holds on to a lock that nobody else does any more.
+    func keep(_ lock: CachedLock) {
+        kept.append(lock)
     }
 
     func mustWait(_ name: LockName) -> Bool {
