@@ -1,3 +1,5 @@
+internal import OCFS2Layout
+
 /// The cluster locks of an inode that can be named without having read it. Spec: ocfs2-cluster 1.
 struct InodeLocks {
     let meta: any ClusterLock
