@@ -103,6 +103,7 @@ final class CachedLock: ClusterLock {
             }
         }
         isAttached = true
+        service.noteAttached(self, true)
         level = wanted
         grantedAt = service.environment.now
         if was == .null, wanted > .null, name.kind.needsRefresh { needsRefresh = true }
@@ -143,12 +144,27 @@ final class CachedLock: ClusterLock {
     func drop() async {
         while isBusy || isWorking { await changed.wait() }
         precondition(sharedUsers + exclusiveUsers == 0, "lock \(name) is dropped while it is used")
+        await detach()
+    }
+
+    /// As ``drop()``, for what was left over: the volume is unmounted, or its mount failed.
+    func end() async {
+        while isBusy || isWorking { await changed.wait() }
+        if sharedUsers + exclusiveUsers > 0 {
+            service.environment.log(.debug, "\(name.resource) is given back while it is held")
+        }
+        await detach()
+        service.noteAttached(self, false)
+    }
+
+    private func detach() async {
         guard isAttached else { return }
         isBusy = true
         takeValue()
         await service.domain.unlock(lock)
         isBusy = false
         isAttached = false
+        service.noteAttached(self, false)
         level = .null
         blocking = .null
         needsRefresh = false

@@ -21,6 +21,8 @@ package final class ClusterLockService: LockService {
     /// Locks that the recovery itself takes.
     private var exempt: Set<LockName> = []
     let changed = AsyncSignal()
+    /// Locks that the domain knows.
+    private var attached: [LockName: CachedLock] = [:]
 
     package init(domain: LockDomain, options: Options = Options(), environment: any EngineEnvironment) {
         self.domain = domain
@@ -51,6 +53,21 @@ package final class ClusterLockService: LockService {
     package func fence(_ reason: String) {
         fence = reason
         changed.notify()
+    }
+
+    // MARK: The end
+
+    func noteAttached(_ lock: CachedLock, _ isAttached: Bool) {
+        if isAttached {
+            attached[lock.name] = lock
+        } else if attached[lock.name] === lock {
+            attached[lock.name] = nil
+        }
+    }
+
+    /// Gives back what is still cached, in the order of the names: nobody uses the volume any more.
+    package func dropAll() async {
+        while let lock = attached.values.min(by: { $0.name.resource < $1.name.resource }) { await lock.end() }
     }
 
     func mustWait(_ name: LockName) -> Bool {

@@ -29,7 +29,8 @@ package struct PeerFacts: Sendable {
 
 /// The owner of one ``ReplicationEngine``: gives it its sockets, disks, clock, handlers and applications.
 ///
-/// **Threads.** Everything is confined to the thread of ``reactor``; other threads use ``ask(_:)`` and
+/// **Threads.** Everything is confined to the thread of ``reactor``, which all runners share (``VolumeReactor``); other
+/// threads use ``ask(_:)`` and
 /// ``execute(_:prepare:)``, which post there. `@unchecked Sendable` for that reason.
 ///
 /// **Order.** ``handle(_:)`` feeds one input and carries out the actions in the order of the list. Actions that lead to
@@ -38,6 +39,8 @@ package struct PeerFacts: Sendable {
 package final class ResourceRunner: @unchecked Sendable {
     package let name: String
     package let reactor: Reactor
+    /// Who else lives on the reactor; what belongs to the cluster is found there.
+    let shared: VolumeReactor
     package let host: any RunnerHost
 
     /// Made on the reactor's thread by the first use.
@@ -67,16 +70,16 @@ package final class ResourceRunner: @unchecked Sendable {
     private(set) var isEnding = false
 
     package init(
-        name: String, options: ResourceOptions, host: any RunnerHost, backend: Reactor.Backend = .automatic
-    ) throws(SystemError) {
+        name: String, options: ResourceOptions, host: any RunnerHost, on shared: VolumeReactor
+    ) {
         self.name = name
         self.host = host
-        reactor = try Reactor(options: Reactor.Options(backend: backend, name: "yoke \(name)"))
+        self.shared = shared
+        reactor = shared.reactor
         buffers = IOBufferPool()
         engine = ReplicationEngine(
             name: name, options: options, random: SystemRandom(), digests: SystemDigests(), buffers: buffers)
-        reactor.owner = self
-        try reactor.start()
+        reactor.post { [self] in shared.add(self) }
     }
 
     // MARK: From other threads
@@ -84,7 +87,10 @@ package final class ResourceRunner: @unchecked Sendable {
     /// Runs `body` on the reactor's thread; nil when the runner has ended.
     package func ask<Value: Sendable>(_ body: @escaping @Sendable (ResourceRunner) -> Value) async -> Value? {
         await Promise<Value>.wait { promise in
-            reactor.post { [self] in promise.fulfil(body(self)) }
+            reactor.post { [self] in
+                guard !isEnding else { return }
+                promise.fulfil(body(self))
+            }
         }
     }
 
@@ -96,6 +102,7 @@ package final class ResourceRunner: @unchecked Sendable {
     ) async -> CommandResult {
         let result = await Promise<CommandResult>.wait { promise in
             reactor.post { [self] in
+                guard !isEnding else { return }
                 prepare(self)
                 begin(command) { promise.fulfil($0) }
             }
@@ -103,13 +110,13 @@ package final class ResourceRunner: @unchecked Sendable {
         return result ?? .failed(.invalidRequest, info: "the resource is being taken down")
     }
 
-    /// Ends the thread. The engine was taken down before, or the daemon gives up waiting for that.
+    /// Leaves the reactor. The engine was taken down before, or the daemon gives up waiting for that.
     package func stop() async {
         _ = await ask { runner in
             runner.isEnding = true
             runner.closeEverything()
+            runner.shared.remove(runner)
         }
-        reactor.stop()
     }
 
     // MARK: On the reactor's thread
@@ -180,8 +187,8 @@ package final class ResourceRunner: @unchecked Sendable {
     }
 }
 
-extension ResourceRunner: ReactorOwner {
-    package func roundEnded(_ reactor: Reactor) {
+extension ResourceRunner: RoundMember {
+    package func roundEnded() {
         guard !isEnding else { return }
         transmitAll()
         while !clientsToFlush.isEmpty {
@@ -191,10 +198,11 @@ extension ResourceRunner: ReactorOwner {
             // Room in a client's socket may have led to new requests, and those to packets.
             transmitAll()
         }
-        reactor.setDeadline(engine.nextDeadline)
     }
 
-    package func deadlineReached(_ reactor: Reactor) {
+    package var nextDeadline: Instant? { engine.nextDeadline }
+
+    package func deadlineReached() {
         handle(.tick)
     }
 }

@@ -1,0 +1,28 @@
+internal import EngineKit
+internal import Glibc
+
+/// A volume's device as the filesystem of a member uses it: nothing passes when this host is no member any more.
+///
+/// A host that was stopped for a while and wakes up does not know yet what it missed, and whatever wakes first may want
+/// to write. So each request compares the clock with the last sign of life that got through: one read of the clock.
+final class MemberDevice: BlockDevice {
+    private let device: any BlockDevice
+    private let membership: VolumeMembership
+
+    init(_ device: any BlockDevice, of membership: VolumeMembership) {
+        self.device = device
+        self.membership = membership
+    }
+
+    var byteCount: UInt64 { device.byteCount }
+    var sectorByteCount: Int { device.sectorByteCount }
+    var isReadOnly: Bool { device.isReadOnly }
+
+    func submit(_ transfer: BlockTransfer, _ completion: @escaping (Int32) -> Void) {
+        guard membership.isMember() else {
+            let environment = membership.environment
+            return environment.call(at: environment.now) { completion(EIO) }
+        }
+        device.submit(transfer, completion)
+    }
+}

@@ -1,0 +1,85 @@
+"""Two Yoke hosts mount one replicated volume at once: joining, sharing, leaving, and the death of one.
+
+Run: python3 -m unittest -v test_cluster      (root; from this folder; binaries from scripts/build, or YOKE_BINARIES)
+"""
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
+from cluster import FAST_TIMERS, MemberHost, both_primary, cluster_conf, make_volume, service_settings
+from hosts import Background, Failed, Network, wait_until
+from volumes import unlisted
+
+SIZE_MIB = 96
+
+
+class Members(unittest.TestCase):
+    """A fresh pair for each test."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="yoke-cluster-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.network = Network(with_kernel_hosts=False)
+        self.addCleanup(self.network.close)
+        self.alpha = MemberHost("alpha", "10.99.0.21", SIZE_MIB, self.folder)
+        self.beta = MemberHost("beta", "10.99.0.22", SIZE_MIB, self.folder)
+        self.hosts = [self.alpha, self.beta]
+        make_volume(self.alpha.image, SIZE_MIB)
+        shutil.copyfile(self.alpha.image, self.beta.image)
+        conf = cluster_conf(self.hosts)
+        for host in self.hosts:
+            self.addCleanup(host.close)
+            host.configure_cluster(conf, service_settings(**FAST_TIMERS))
+            host.start()
+        both_primary(self.hosts)
+
+    def tearDown(self):
+        if os.environ.get("YOKE_SHOW_LOGS"):
+            for host in self.hosts:
+                print("=== %s\n%s" % (host.name, host.dmesg()), file=sys.stderr)
+        for host in self.hosts:
+            self.assertNotRegex(host.dmesg(), r"Fatal error|Illegal instruction", "%s trapped" % host.name)
+
+    def both_mount(self):
+        waits = [Background(host.mount) for host in self.hosts]
+        for wait in waits:
+            wait.join(90)
+
+    def assert_clean(self):
+        """The volume has no fault; nobody has it mounted."""
+        for host in self.hosts:
+            self.assertEqual(unlisted(host.image), [], host.name)
+
+
+class Sharing(Members):
+    def test_one_after_the_other(self):
+        begun = time.monotonic()
+        self.alpha.mount()
+        self.alpha.sh("echo hello > first")
+        self.beta.mount()
+        self.assertLess(time.monotonic() - begun, 60)
+        self.assertEqual(self.beta.sh("cat first").stdout, "hello\n")
+        self.beta.sh("echo world > second")
+        self.assertEqual(self.alpha.sh("ls; cat second").stdout.split(), ["first", "lost+found", "second", "world"])
+        self.alpha.umount()
+        self.assertEqual(self.beta.sh("cat first second").stdout, "hello\nworld\n")
+        self.beta.umount()
+        self.assert_clean()
+
+    def test_both_at_once(self):
+        self.both_mount()
+        for host in self.hosts:
+            self.assertEqual(host.sh("ls").stdout, "lost+found\n")
+            self.assertIn("Checking O2CB heartbeat: Active", host.yoke("o2cb", "status", check=False).stdout)
+        for host in self.hosts:
+            host.umount()
+        self.assert_clean()
+
+
+if __name__ == "__main__":
+    unittest.main()
