@@ -192,6 +192,9 @@ final class VolumeMembership {
 
     /// Nodes of the domain, this one included.
     var members: NodeSet { domain?.members ?? [] }
+    var clusterName: String { host.registration.cluster.name }
+    /// When the last own sign of life got through.
+    var lastBeat: Instant? { region.lastWrite }
 
     // MARK: The end
 
