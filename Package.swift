@@ -98,6 +98,12 @@ var targets: [Target] = [
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
     library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
+    library(
+        "ClusterSimulation",
+        [
+            "ClusterVolume", "EngineKit", "EngineSimulation", "FileSystem", "FileSystemSimulation", "LockManager",
+            "LockSimulation", "O2Layout",
+        ]),
 ]
 
 let executables: [Target] = [
@@ -105,7 +111,8 @@ let executables: [Target] = [
         name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
-        name: "yoke-cluster-sim", dependencies: ["LockSimulation", argumentParser], swiftSettings: swiftSettings),
+        name: "yoke-cluster-sim", dependencies: ["ClusterSimulation", "LockSimulation", argumentParser],
+        swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
     .executableTarget(
@@ -160,6 +167,7 @@ let testTargets: [Target] = [
             "YokeDaemon", logging,
         ]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
+    tests("ClusterSimulationTests", ["ClusterSimulation", "FileSystemSimulation"]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 

@@ -77,7 +77,7 @@ struct Birth {
     /// Makes the inode; one reference. The caller gives it a name.
     func carryOut(_ reservation: Reservation, _ handle: JournalHandle) async throws(FileSystemError) -> Inode {
         let claimed = try await reservation.claimInode(near: directory, handle)
-        let inode = try await volume.makeInode(
+        let inode = volume.makeInode(
             claimed, mode: mode, uid: uid, gid: gid, linkCount: content.type == .directory ? 2 : 1, handle)
         do throws(FileSystemError) {
             try await content.write(to: inode, parent: directory.number, reservation, handle)

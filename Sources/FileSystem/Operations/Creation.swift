@@ -68,6 +68,7 @@ extension MountedVolume {
             return child
         }
         do throws(FileSystemError) {
+            try await takeLocks(ofNew: child)
             try await directory.holdDentryLock(for: child)
             try await syncIfAsked(directory)
         } catch {
@@ -94,10 +95,17 @@ extension MountedVolume {
         let reservation = try await reserve(needs)
         defer { reservation.release() }
         let credits = birth.credits + Credits.inodeUpdate + (try await orphanage.credits())
-        return try await transaction(credits: credits) { handle throws(FileSystemError) in
+        let child = try await transaction(credits: credits) { handle throws(FileSystemError) in
             let child = try await birth.carryOut(reservation, handle)
             try await orphanage.take(child, reservation, handle)
             return child
         }
+        do throws(FileSystemError) {
+            try await takeLocks(ofNew: child)
+        } catch {
+            child.release()
+            throw error
+        }
+        return child
     }
 }

@@ -33,6 +33,7 @@ final class VolumeMembership {
     private(set) var locks: ClusterLockService?
     private let region: HeartbeatRegion
     private weak var volume: MountedVolume?
+    private var wasServed = false
     /// Members that died before the volume was there.
     private var early: [NodeNumber] = []
 
@@ -179,6 +180,7 @@ final class VolumeMembership {
     /// The mounted volume, told of deaths from now on, and of those since the join.
     func serve(_ volume: MountedVolume) {
         self.volume = volume
+        wasServed = true
         let died = early
         early = []
         for peer in died { memberDied(peer) }
@@ -200,10 +202,10 @@ final class VolumeMembership {
 
     /// Leaves the domain and says good-bye on the disk; the volume is unmounted. Nothing of it after ``stop(_:)``.
     func leave() async {
-        if stopReason == nil {
-            await locks?.dropAll()
-            await domain?.leave()
+        if stopReason == nil, let locks, !(await locks.dropAll(isFailedMount: !wasServed)), stopReason == nil {
+            host.fence("volume \(uuid) could not be written back at its unmount; the others replay its journal")
         }
+        if stopReason == nil { await domain?.leave() }
         if let domain { host.remove(domain) }
         domain = nil
         await region.end()
