@@ -81,5 +81,70 @@ class Sharing(Members):
         self.assert_clean()
 
 
+class Death(Members):
+    """One host goes, by itself or by force; the other goes on."""
+
+    def survive(self, victim, survivor):
+        """Seconds until the survivor can change what the victim had locked."""
+        begun = time.monotonic()
+        survivor.sh("echo after > shared/after; cat shared/before; echo more >> shared/before", timeout=90)
+        return time.monotonic() - begun
+
+    def share(self):
+        self.both_mount()
+        self.alpha.sh("mkdir shared; echo before > shared/before; sync shared/before shared")
+        self.assertEqual(self.beta.sh("cat shared/before").stdout, "before\n")
+
+    def kill(self, victim, survivor):
+        self.share()
+        victim.sh("echo mine > shared/mine; sync shared/mine shared")
+        victim.kill()
+        self.assertLess(self.survive(victim, survivor), 3)
+        self.assertEqual(survivor.sh("cat shared/mine").stdout, "mine\n")
+        self.assertRegex(survivor.dmesg(), r"goes on alone: the peer's daemon is gone")
+        victim.start()
+        victim.drbdadm("up", "r0")
+        for host in self.hosts:
+            host.wait_for(cs="Connected", disk="UpToDate/UpToDate")
+        victim.drbdadm("primary", "r0")
+        victim.mount()
+        self.assertEqual(victim.sh("cat shared/before shared/after shared/mine").stdout.split(),
+                         ["before", "more", "after", "mine"])
+        self.assertEqual(victim.members(), [0, 1])
+        for host in self.hosts:
+            host.umount()
+        self.assert_clean()
+
+    def test_kill_of_the_preferred_host(self):
+        self.kill(self.alpha, self.beta)
+
+    def test_kill_of_the_other_host(self):
+        self.kill(self.beta, self.alpha)
+
+    def test_cut_cable(self):
+        self.share()
+        self.beta.link("down")
+        self.assertLess(self.survive(self.beta, self.alpha), 20)
+        self.assertRegex(self.alpha.dmesg(), r"goes on alone: .*this host is preferred")
+        wait_until("beta freezes or gives up", lambda: "FROZEN" in self.beta.yoke("status", check=False).stdout
+                   or "STOPPED" in self.beta.yoke("status", check=False).stdout, 20)
+        wait_until("beta gives up", lambda: "STOPPED" in self.beta.yoke("status", check=False).stdout, 20)
+        self.assertNotEqual(self.beta.sh("echo no > shared/no", check=False).returncode, 0)
+
+    def test_stopped_host_writes_nothing_when_it_wakes(self):
+        self.share()
+        self.beta.sh("echo old > shared/old")
+        self.beta.daemon.send_signal(signal.SIGSTOP)
+        try:
+            self.assertLess(self.survive(self.beta, self.alpha), 25)
+        finally:
+            self.beta.daemon.send_signal(signal.SIGCONT)
+        wait_until("beta knows", lambda: "is no member any more" in self.beta.dmesg(), 10)
+        self.assertNotEqual(self.beta.sh("echo no > shared/no; cat shared/old", check=False).returncode, 0)
+        self.assertEqual(self.alpha.sh("ls shared").stdout.split(), ["after", "before"])
+        self.beta.umount()
+        self.alpha.umount()
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -34,6 +34,8 @@ final class ClusterHost {
     private var memberships: [VolumeMembership] = []
     /// On how many volumes a node beats.
     private var beats: [NodeNumber: Int] = [:]
+    /// Nodes that were judged dead before their signs of life ended.
+    private var buried: NodeSet = []
 
     // MARK: Life
 
@@ -108,7 +110,8 @@ final class ClusterHost {
 
     func beatSeen(_ peer: NodeNumber) {
         beats[peer, default: 0] += 1
-        guard beats[peer] == 1 else { return }
+        guard beats[peer] == 1 || buried.contains(peer) else { return }
+        buried.remove(peer)
         liveNodes.insert(peer)
         net.heartbeatUp(peer)
         later { $0.nodeUp(peer) }
@@ -118,6 +121,19 @@ final class ClusterHost {
         guard let count = beats[peer] else { return }
         beats[peer] = count == 1 ? nil : count - 1
         guard count == 1 else { return }
+        guard !buried.contains(peer) else { return buried.remove(peer) }
+        die(peer)
+    }
+
+    /// The judge's word: the node is dead, or must be taken for dead, though its last sign of life is young.
+    func bury(_ peer: NodeNumber, _ reason: String) {
+        guard liveNodes.contains(peer) else { return }
+        environment.log(.warning, "o2cb: \(name(of: peer)) (node \(peer)) is taken for dead: \(reason)")
+        buried.insert(peer)
+        die(peer)
+    }
+
+    private func die(_ peer: NodeNumber) {
         liveNodes.remove(peer)
         net.heartbeatDown(peer)
         later { $0.nodeDown(peer) }
@@ -210,6 +226,9 @@ final class ClusterHost {
                 + "fails; unmount them, then mount again")
         for membership in memberships { membership.stop(reason) }
         net.stop()
+        // Whoever knocks is refused: nobody lives here any more.
+        sockets.transmitAll()
+        sockets.closeAll()
     }
 }
 

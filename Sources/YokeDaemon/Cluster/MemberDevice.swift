@@ -8,6 +8,9 @@ internal import Glibc
 final class MemberDevice: BlockDevice {
     private let device: any BlockDevice
     private let membership: VolumeMembership
+    private var isHolding = false
+    /// Writes to be begun, and completions to be told, when it is decided who goes on.
+    private var held: [() -> Void] = []
 
     init(_ device: any BlockDevice, of membership: VolumeMembership) {
         self.device = device
@@ -23,6 +26,23 @@ final class MemberDevice: BlockDevice {
             let environment = membership.environment
             return environment.call(at: environment.now) { completion(EIO) }
         }
-        device.submit(transfer, completion)
+        guard transfer.kind != .read else { return device.submit(transfer, completion) }
+        guard !isHolding else {
+            held.append { [self] in submit(transfer, completion) }
+            return
+        }
+        device.submit(transfer) { [self] errno in
+            guard isHolding else { return completion(errno) }
+            held.append { [self] in completion(membership.stopReason == nil ? errno : EIO) }
+        }
+    }
+
+    /// While it is held nothing is written, and nothing that was written is acknowledged; reads go on.
+    func hold(_ isHolding: Bool) {
+        self.isHolding = isHolding
+        guard !isHolding else { return }
+        let released = held
+        held = []
+        for action in released { action() }
     }
 }

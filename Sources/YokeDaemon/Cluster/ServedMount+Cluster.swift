@@ -57,11 +57,28 @@ extension ServedMount {
         let node = UInt32(membership.host.node.value)
         let volume = try await Self.mounting { () async throws(MountError) in
             try await MountedVolume.mount(
-                device: MemberDevice(device, of: membership), environment: environment, locks: locks, options: options,
+                device: membership.memberDevice(on: device), environment: environment, locks: locks, options: options,
                 nodeNumber: node)
         }
         self.volume = volume
         membership.serve(volume)
+        await appointJudge(membership, wanted)
+    }
+
+    /// Two hosts with one replicated volume judge together; more, or a shared disk, leave it to the heartbeat.
+    private func appointJudge(_ membership: VolumeMembership, _ wanted: ClusteredMount) async {
+        let others = membership.host.configuration.filter { $0.node != membership.host.node }
+        guard case .replicated(let runner, let number) = place, others.count == 1, let peer = others.first else {
+            return
+        }
+        let reference = await Daemon.blocking { DefaultGateway.find() }
+        let judge = MountJudge(
+            peer: peer.node, of: membership, reactor: wanted.reactor.reactor, reference: reference)
+        membership.install(judge)
+        runner.watchState(membership) { [weak judge] volume, old, new in
+            guard volume == number else { return }
+            judge?.dataPathChanged(from: old, to: new)
+        }
     }
 
     private func join(
@@ -81,10 +98,24 @@ extension ServedMount {
         }
     }
 
+    /// The admin says that the other host is dead. Nil, or why that means nothing now.
+    func takeOver() async -> String? {
+        let outcome = await Promise<String?>.wait { promise in
+            reactor.post { [self] in
+                guard let judge = membership?.judge else {
+                    return promise.fulfil("no other Yoke host shares it by replication: nothing is to be decided")
+                }
+                promise.fulfil(judge.takeOver())
+            }
+        }
+        return outcome ?? "it has ended"
+    }
+
     /// Leaves the cluster; the volume is unmounted, or its mount failed.
     func endMembership() async {
         if let membership {
             await membership.leave()
+            if case .replicated(let runner, _) = place { runner.endWatch(membership) }
             clusterService?.regionEnded(uuid: membership.uuid)
         }
         membership = nil

@@ -33,7 +33,11 @@ final class VolumeMembership {
     private(set) var locks: ClusterLockService?
     private let region: HeartbeatRegion
     private weak var volume: MountedVolume?
+    private weak var device: MemberDevice?
+    private(set) var judge: MountJudge?
     private var wasServed = false
+    /// By the judge; a recovery freezes the locks as well.
+    private var isFrozen = false
     /// Members that died before the volume was there.
     private var early: [NodeNumber] = []
 
@@ -192,6 +196,34 @@ final class VolumeMembership {
         volume.memberDied(UInt32(peer.value))
     }
 
+    // MARK: The judge
+
+    /// What the filesystem uses; held while it is open who goes on.
+    func memberDevice(on device: any BlockDevice) -> MemberDevice {
+        let made = MemberDevice(device, of: self)
+        self.device = made
+        return made
+    }
+
+    func install(_ judge: MountJudge) {
+        self.judge = judge
+    }
+
+    func hold(_ isHolding: Bool) {
+        if !isHolding, isFrozen {
+            isFrozen = false
+            locks?.thaw()
+        }
+        device?.hold(isHolding)
+    }
+
+    /// Nothing is written or acknowledged, and no lock is given, until it is known what became of the other host.
+    func freeze() {
+        isFrozen = true
+        device?.hold(true)
+        locks?.freeze(except: [])
+    }
+
     /// Nodes of the domain, this one included.
     var members: NodeSet { domain?.members ?? [] }
     var clusterName: String { host.registration.cluster.name }
@@ -206,6 +238,8 @@ final class VolumeMembership {
             host.fence("volume \(uuid) could not be written back at its unmount; the others replay its journal")
         }
         if stopReason == nil { await domain?.leave() }
+        judge?.end()
+        judge = nil
         if let domain { host.remove(domain) }
         domain = nil
         await region.end()
@@ -216,7 +250,12 @@ final class VolumeMembership {
     /// False when this host is no member any more, or just found out that it cannot be.
     func isMember() -> Bool {
         if stopReason != nil { return false }
-        guard let deadline = region.writeDeadline, environment.now > deadline else { return true }
+        guard let deadline = region.writeDeadline, let lastWrite = region.lastWrite else { return true }
+        let now = environment.now
+        // A judge at the other host may call this one dead after this time of silence.
+        let isJudged = judge.map { host.net.isYoke($0.peer) && members.contains($0.peer) } ?? false
+        let isJudgedDead = isJudged && now > lastWrite + host.net.options.idleTimeout
+        guard now > deadline || isJudgedDead else { return true }
         lapse()
         return false
     }
@@ -232,8 +271,10 @@ final class VolumeMembership {
         guard stopReason == nil else { return }
         stopReason = reason
         region.fence()
+        judge?.end()
         locks?.fence(reason)
         domain?.abandon()
         volume?.fence(reason)
+        device?.hold(false)
     }
 }

@@ -22,6 +22,7 @@ extension Daemon: ControlService {
         case "device": return await device(words, output)
         case "mount": return await mount(words, output)
         case "umount": return await unmount(words, output)
+        case "takeover": return await takeOver(words, output)
         case "cluster": return cluster(words, output)
         case "minor": return minorState(words, output)
         case let name:

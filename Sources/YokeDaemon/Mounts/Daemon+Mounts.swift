@@ -264,6 +264,35 @@ extension Daemon {
         }
     }
 
+    // MARK: takeover
+
+    /// `takeover [DIRECTORY|DEVICE]`: the admin says that the other host is dead.
+    func takeOver(_ words: [String], _ output: ControlOutput) async -> Int32 {
+        guard words.count <= 1 else {
+            output.standardError("usage: yoke takeover [DIRECTORY|DEVICE]\n")
+            return MountStatus.usage
+        }
+        var chosen = mounts.all
+        if let word = words.first {
+            guard let mount = await findMount(word) else {
+                output.standardError("\(word) is not mounted by this yoked\n")
+                return MountStatus.failure
+            }
+            chosen = [mount]
+        }
+        var isDone = false
+        for mount in chosen {
+            guard let problem = await mount.takeOver() else {
+                isDone = true
+                logger.warning("\(mount.source): the admin says that the other host is dead")
+                continue
+            }
+            if words.count == 1 { output.standardError("\(mount.source): \(problem)\n") }
+        }
+        if !isDone, words.isEmpty { output.standardError("no mount waits for a decision\n") }
+        return isDone ? MountStatus.success : MountStatus.failure
+    }
+
     /// The daemon ends: everything is unmounted; who still uses a mount gets errors, but nothing that was written is
     /// lost.
     func stopMounts() async {
@@ -322,8 +351,8 @@ extension ServedMount.Failure {
         case .cluster(let failure): "\(source) cannot be mounted: \(failure.text)"
         case .refused(.isSecondary): "\(source) is Secondary: make it Primary first, yoke drbdadm primary"
         case .peerIsPrimary:
-            "the peer of \(source) is Primary and may have it mounted, and this host is in no cluster: make both nodes in "
-                + "/etc/ocfs2/cluster.conf, then yoke o2cb register-cluster; or make the peer Secondary (yoke drbdadm "
+            "the peer of \(source) is Primary and may have it mounted, and this host is in no cluster: make both nodes "
+                + "in /etc/ocfs2/cluster.conf, then yoke o2cb register-cluster; or make the peer Secondary (yoke drbdadm "
                 + "secondary)"
         case .refused(.hasNoSize): "\(source) has neither a disk nor a peer with one"
         case .refused(.noSuchVolume), .refused(.isEnding), .ended: "\(source) is being taken down"

@@ -97,6 +97,7 @@ extension VolumeMembership {
             alive: host.liveNodes.map(\.value))
         report.heartbeatAgeMilliseconds = lastBeat.map { (environment.now - $0).nanosecondsClamped / 1_000_000 }
         report.stopReason = stopReason
+        report.verdict = judge?.text
         return report
     }
 }

@@ -1,4 +1,5 @@
 internal import CryptoDigests
+internal import DRBDLayout
 package import EngineKit
 package import LinuxReactor
 package import Replication
@@ -66,6 +67,8 @@ package final class ResourceRunner: @unchecked Sendable {
     var settings = RunnerSettings()
     /// Why the connection was given up, for `yoke status`.
     var trouble: String?
+    /// Told of each change of a volume's state, before anything that follows from it.
+    private var stateWatchers: [(owner: ObjectIdentifier, tell: StateWatcher)] = []
     private var isStateChanged = false
     private(set) var isEnding = false
 
@@ -80,6 +83,17 @@ package final class ResourceRunner: @unchecked Sendable {
         engine = ReplicationEngine(
             name: name, options: options, random: SystemRandom(), digests: SystemDigests(), buffers: buffers)
         reactor.post { [self] in shared.add(self) }
+    }
+
+    typealias StateWatcher = (_ volume: VolumeNumber, _ old: DeviceState, _ new: DeviceState) -> Void
+
+    /// Until ``endWatch(_:)``. On the reactor's thread.
+    func watchState(_ owner: AnyObject, _ tell: @escaping StateWatcher) {
+        stateWatchers.append((ObjectIdentifier(owner), tell))
+    }
+
+    func endWatch(_ owner: AnyObject) {
+        stateWatchers.removeAll { $0.owner == ObjectIdentifier(owner) }
     }
 
     // MARK: From other threads
@@ -162,6 +176,9 @@ package final class ResourceRunner: @unchecked Sendable {
         case .runHandler(let call): run(call)
         case .log(let record): log(record)
         case .changed(let event):
+            if case .volume(let volume, let old, let new) = event {
+                for watcher in stateWatchers { watcher.tell(volume, old, new) }
+            }
             publish(event)
             isStateChanged = true
         }
