@@ -16,6 +16,13 @@ internal import O2Layout
 /// that only this host has is acknowledged. The replication engine does not know of this yet: it completes what was in
 /// flight and marks it, and the completion waits in ``MemberDevice``.
 ///
+/// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent for
+/// longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that wait for
+/// it are missed by this host itself.
+///
+/// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict of
+/// silence comes later than that in any case, since evidence is collected for as long.
+///
 /// With a kernel fellow there is no judge: its heartbeat alone decides, as between two kernel hosts.
 ///
 /// Confined to the reactor's thread.
@@ -23,9 +30,12 @@ final class MountJudge {
     private static let dataPath = Arbiter.Path(name: "replication", carriesData: true)
     private static let lockPath = Arbiter.Path(name: "o2net", carriesData: false)
     private static let probeTimeout = Duration.milliseconds(1500)
+    private static let silenceLimit = Duration.seconds(3)
+    private static let lookInterval = Duration.milliseconds(500)
 
     let peer: NodeNumber
     private unowned let membership: VolumeMembership
+    private unowned let runner: ResourceRunner
     private let reactor: Reactor
     private let reference: SocketAddress?
     private var arbiter: Arbiter
@@ -35,15 +45,29 @@ final class MountJudge {
     private var armed: UInt64 = 0
     private var shown = Arbiter.Verdict.together
 
-    /// - Parameter reference: an address beyond the peer that tells whether this host is cut off; nil: none is known.
-    init(peer: NodeNumber, of membership: VolumeMembership, reactor: Reactor, reference: SocketAddress?) {
+    private var isConnected: Bool
+    private var lastLook: Instant
+    private var hasEnded = false
+
+    /// - Parameters:
+    ///   - isConnected: the replication connection is there.
+    ///   - reference: an address beyond the peer that tells whether this host is cut off; nil: none is known.
+    init(
+        peer: NodeNumber, of membership: VolumeMembership, on runner: ResourceRunner, isConnected: Bool,
+        reference: SocketAddress?
+    ) {
         self.peer = peer
         self.membership = membership
-        self.reactor = reactor
+        self.runner = runner
+        self.isConnected = isConnected
+        reactor = runner.reactor
         self.reference = reference
-        let options = Arbiter.Options(
+        var options = Arbiter.Options(
             isPreferred: membership.host.node < peer, hasReferences: reference != nil)
+        options.patience = Self.silenceLimit
         arbiter = Arbiter(paths: [Self.dataPath, Self.lockPath], options: options)
+        lastLook = reactor.now
+        look()
     }
 
     /// Forgets what was judged: the peer is there again.
@@ -66,6 +90,7 @@ final class MountJudge {
     }
 
     func end() {
+        hasEnded = true
         probe?.cancel()
         probe = nil
         referenceProbe?.cancel()
@@ -78,10 +103,11 @@ final class MountJudge {
     /// The state of the replicated volume has changed.
     func dataPathChanged(from old: DeviceState, to new: DeviceState) {
         // Who slept does not judge.
-        guard membership.isMember() else { return }
+        guard !hasEnded, membership.isMember() else { return }
+        isConnected = new.conn >= .connected
         if old.conn >= .connected, new.conn < .connected {
             if case .alone = verdict { begin() }
-            guard membership.members.contains(peer), membership.host.net.isYoke(peer) else { return }
+            guard isJudging else { return }
             // What the other path is worth is not known until the peer's door was knocked at.
             take(.path(Self.lockPath, .silent))
             take(.path(Self.dataPath, .silent))
@@ -90,6 +116,43 @@ final class MountJudge {
             take(.path(Self.dataPath, .alive))
             if new.disk == .upToDate, new.pdsk == .upToDate { reunite() }
         }
+    }
+
+    /// The peer is a member, and one that judges by the same rules.
+    private var isJudging: Bool { membership.members.contains(peer) && membership.host.net.isYoke(peer) }
+
+    /// The other host may have judged meanwhile.
+    func hasSlept(_ now: Instant) -> Bool { !hasEnded && isJudging && now - lastLook > Self.silenceLimit }
+
+    private func look() {
+        reactor.addTimer(at: reactor.now + Self.lookInterval) { [weak self] in
+            guard let self, !hasEnded, membership.isMember() else { return }
+            lastLook = reactor.now
+            if isConnected, isJudging, runner.silence > Self.silenceLimit { suspect() }
+            look()
+        }
+    }
+
+    /// Nothing comes on the replication connection: a slow disk of the peer, or nobody there?
+    private func suspect() {
+        guard probe == nil, let door = peersDoor else { return }
+        probe = PeerProbe(door.address, from: door.own, reactor: reactor, timeout: Self.probeTimeout) {
+            [weak self] outcome in
+            guard let self else { return }
+            probe = nil
+            guard outcome != .answered, membership.isMember() else { return }
+            membership.environment.log(
+                .warning, "\(membership.uuid): nothing is heard from the peer on any path: the connection is given up")
+            runner.giveUpConnection()
+        }
+    }
+
+    private var peersDoor: (address: SocketAddress, own: SocketAddress)? {
+        let host = membership.host
+        guard let peer = host.configuration.first(where: { $0.node == peer }) else { return nil }
+        return (
+            .ipv4(address: peer.address, port: peer.port), .ipv4(address: host.net.own.address, port: 0)
+        )
     }
 
     private func reunite() {
@@ -117,12 +180,11 @@ final class MountJudge {
     }
 
     private func knock() {
-        let host = membership.host
-        guard probe == nil, let address = host.configuration.first(where: { $0.node == peer }) else { return }
-        probe = PeerProbe(
-            .ipv4(address: address.address, port: address.port), from: .ipv4(address: host.net.own.address, port: 0),
-            reactor: reactor, timeout: Self.probeTimeout
-        ) { [weak self] outcome in self?.knocked(outcome) }
+        guard let door = peersDoor else { return }
+        probe?.cancel()
+        probe = PeerProbe(door.address, from: door.own, reactor: reactor, timeout: Self.probeTimeout) {
+            [weak self] outcome in self?.knocked(outcome)
+        }
         guard let reference else { return }
         referenceProbe = ReferenceProbe(reference, reactor: reactor, timeout: Self.probeTimeout) {
             [weak self] isReached in

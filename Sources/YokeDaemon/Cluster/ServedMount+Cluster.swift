@@ -1,10 +1,12 @@
 internal import Configuration
 internal import ClusterVolume
+internal import DRBDLayout
 internal import EngineKit
 internal import FileSystem
 internal import LinuxReactor
 internal import O2Layout
 internal import OCFS2Layout
+internal import Replication
 
 /// A volume that this host is to mount as a member of a cluster.
 struct ClusteredMount {
@@ -62,18 +64,19 @@ extension ServedMount {
         }
         self.volume = volume
         membership.serve(volume)
-        await appointJudge(membership, wanted)
+        await appointJudge(membership)
     }
 
     /// Two hosts with one replicated volume judge together; more, or a shared disk, leave it to the heartbeat.
-    private func appointJudge(_ membership: VolumeMembership, _ wanted: ClusteredMount) async {
+    private func appointJudge(_ membership: VolumeMembership) async {
         let others = membership.host.configuration.filter { $0.node != membership.host.node }
         guard case .replicated(let runner, let number) = place, others.count == 1, let peer = others.first else {
             return
         }
         let reference = await Daemon.blocking { DefaultGateway.find() }
+        let isConnected = (runner.snapshot(of: number)?.state.conn ?? .standAlone) >= .connected
         let judge = MountJudge(
-            peer: peer.node, of: membership, reactor: wanted.reactor.reactor, reference: reference)
+            peer: peer.node, of: membership, on: runner, isConnected: isConnected, reference: reference)
         membership.install(judge)
         runner.watchState(membership) { [weak judge] volume, old, new in
             guard volume == number else { return }

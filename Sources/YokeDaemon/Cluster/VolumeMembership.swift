@@ -250,14 +250,16 @@ final class VolumeMembership {
     /// False when this host is no member any more, or just found out that it cannot be.
     func isMember() -> Bool {
         if stopReason != nil { return false }
-        guard let deadline = region.writeDeadline, let lastWrite = region.lastWrite else { return true }
         let now = environment.now
-        // A judge at the other host may call this one dead after this time of silence.
-        let isJudged = judge.map { host.net.isYoke($0.peer) && members.contains($0.peer) } ?? false
-        let isJudgedDead = isJudged && now > lastWrite + host.net.options.idleTimeout
-        guard now > deadline || isJudgedDead else { return true }
-        lapse()
-        return false
+        if let deadline = region.writeDeadline, now > deadline {
+            lapse()
+            return false
+        }
+        if let judge, judge.hasSlept(now) {
+            host.fence("this host stood still for longer than the other one waits before it goes on alone")
+            return false
+        }
+        return true
     }
 
     private func lapse() {
