@@ -48,6 +48,9 @@ package struct ClusterHistory {
             outcome.failure = error.description
             trace?("FAILED: \(error)")
             for record in history.environment.records.suffix(30) { trace?("  log: \(record.text)") }
+            for node in history.cluster.live {
+                history.cluster.hosts[node]?.domain.listing().forEach { trace?("  node \(node): \($0)") }
+            }
         }
         outcome.messages = history.cluster.messageCount
         return outcome

@@ -34,8 +34,11 @@ extension MountedVolume {
     /// Another host has freed the inode: its block may be anything now.
     func becameStale(_ inode: Inode) {
         guard !inode.isGone else { return }
+        // Its locks are given up with the last reference; perhaps that is this one.
+        inodeTable.retain(inode)
         inode.isGone = true
         inodeTable.remove(inode)
         kernelCache?.becameStale(inode)
+        inode.release()
     }
 }
