@@ -131,6 +131,11 @@ class Death(Members):
         time.sleep(2)
         self.assertTrue(late.thread.is_alive(), "a frozen host acknowledges nothing")
         self.assertEqual(self.alpha.sh("ls shared").stdout.split(), ["after", "before"])
+        self.beta.link("up")
+        wait_until("beta gives up", lambda: "is no member any more" in self.beta.dmesg(), 90)
+        late.join(30)
+        self.assertNotEqual(late.value.returncode, 0)
+        self.comes_back(self.beta)
 
     def test_stopped_host_writes_nothing_when_it_wakes(self):
         self.share()
@@ -143,8 +148,25 @@ class Death(Members):
         wait_until("beta knows", lambda: "is no member any more" in self.beta.dmesg(), 10)
         self.assertNotEqual(self.beta.sh("echo no > shared/no; cat shared/old", check=False).returncode, 0)
         self.assertEqual(self.alpha.sh("ls shared").stdout.split(), ["after", "before"])
-        self.beta.umount()
-        self.alpha.umount()
+        self.comes_back(self.beta)
+
+    def comes_back(self, loser):
+        """The host that gave up takes the other's data and mounts again; no data of two histories."""
+        loser.umount()
+        loser.drbdadm("secondary", "r0")
+        loser.drbdadm("disconnect", "r0", check=False)
+        loser.drbdadm("connect", "r0")
+        for host in self.hosts:
+            host.drbdadm("connect", "r0", check=False)
+        for host in self.hosts:
+            host.wait_for(cs="Connected", disk="UpToDate/UpToDate", seconds=30)
+            self.assertNotIn("Split-Brain", host.dmesg())
+        loser.drbdadm("primary", "r0")
+        loser.mount()
+        self.assertEqual(loser.sh("cat shared/before").stdout, "before\nmore\n")
+        for host in self.hosts:
+            host.umount()
+        self.assert_clean()
 
 
 if __name__ == "__main__":

@@ -122,6 +122,8 @@ final class ClusterHost {
         beats[peer] = count == 1 ? nil : count - 1
         guard count == 1 else { return }
         guard !buried.contains(peer) else { return buried.remove(peer) }
+        // Who is being judged is not dead because its signs of life do not come through.
+        guard !memberships.contains(where: { $0.judge?.isDeciding(on: peer) ?? false }) else { return }
         die(peer)
     }
 

@@ -4,6 +4,7 @@ internal import DRBDLayout
 internal import EngineKit
 internal import LinuxReactor
 internal import O2Layout
+internal import Replication
 
 /// Who goes on with one replicated volume when its two Yoke hosts lose each other: gathers the signs for an ``Arbiter``
 /// and carries its verdict out, for the filesystem and its locks.
@@ -12,9 +13,11 @@ internal import O2Layout
 /// by a knock at its o2net port: closed connections alone do not tell a daemon that died from one that decided
 /// something. The reference (the gateway), if there is one, is asked at the same time.
 ///
-/// **While nothing is decided** the filesystem's writes are held, and so are the completions of those under way: nothing
-/// that only this host has is acknowledged. The replication engine does not know of this yet: it completes what was in
-/// flight and marks it, and the completion waits in ``MemberDevice``.
+/// **While nothing is decided** nothing is written or acknowledged, and no new data generation begins. For this the
+/// judge gives the volume the fencing policy `resource-and-stonith` while the peer is a member, and is itself the handler
+/// `fence-peer`: the engine suspends I/O when the connection is lost, asks, and goes on with "stonithed" when the verdict
+/// is to go on alone, or when the peer is back, with everything that waited sent again. An administrator's own policy is
+/// left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
 ///
 /// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent for
 /// longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that wait for
@@ -36,6 +39,7 @@ final class MountJudge {
     let peer: NodeNumber
     private unowned let membership: VolumeMembership
     private unowned let runner: ResourceRunner
+    private let volume: VolumeNumber
     private let reactor: Reactor
     private let reference: SocketAddress?
     private var arbiter: Arbiter
@@ -48,15 +52,20 @@ final class MountJudge {
     private var isConnected: Bool
     private var lastLook: Instant
     private var hasEnded = false
+    /// The policy of the volume is ours.
+    private var ownsPolicy = false
+    private var fencingCall: HandlerRunID?
 
     /// - Parameters:
+    ///   - volume: the volume of the runner that is mounted.
     ///   - isConnected: the replication connection is there.
     ///   - reference: an address beyond the peer that tells whether this host is cut off; nil: none is known.
     init(
-        peer: NodeNumber, of membership: VolumeMembership, on runner: ResourceRunner, isConnected: Bool,
-        reference: SocketAddress?
+        peer: NodeNumber, of membership: VolumeMembership, on runner: ResourceRunner, _ volume: VolumeNumber,
+        isConnected: Bool, reference: SocketAddress?
     ) {
         self.peer = peer
+        self.volume = volume
         self.membership = membership
         self.runner = runner
         self.isConnected = isConnected
@@ -67,6 +76,7 @@ final class MountJudge {
         options.patience = Self.silenceLimit
         arbiter = Arbiter(paths: [Self.dataPath, Self.lockPath], options: options)
         lastLook = reactor.now
+        runner.fencePeer = { [weak self] id in self?.fencePeer(id) ?? false }
         look()
     }
 
@@ -89,8 +99,12 @@ final class MountJudge {
         }
     }
 
+    /// The mount ends, or has failed.
     func end() {
+        guard !hasEnded else { return }
         hasEnded = true
+        runner.fencePeer = nil
+        if isConnected || verdict.mayAcknowledgeAlone { setPolicy(false) }
         probe?.cancel()
         probe = nil
         referenceProbe?.cancel()
@@ -124,10 +138,54 @@ final class MountJudge {
     /// The other host may have judged meanwhile.
     func hasSlept(_ now: Instant) -> Bool { !hasEnded && isJudging && now - lastLook > Self.silenceLimit }
 
+    /// There is no verdict by which this host goes on.
+    func isDeciding(on peer: NodeNumber) -> Bool {
+        guard peer == self.peer, !hasEnded else { return false }
+        switch verdict {
+        case .undecided, .frozen: return true
+        case .together, .alone, .failed: return false
+        }
+    }
+
+    // MARK: The replication engine
+
+    /// Makes the volume wait for the verdict when the connection is lost, or not any more.
+    private func setPolicy(_ isOn: Bool) {
+        guard var options = runner.snapshot(of: volume)?.diskOptions else { return }
+        guard options.fencing == (isOn ? .dontCare : .resourceAndStonith), isOn || ownsPolicy else { return }
+        options.fencing = isOn ? .resourceAndStonith : .dontCare
+        ownsPolicy = isOn
+        let (uuid, environment) = (membership.uuid, membership.environment)
+        runner.begin(.diskOptions(volume, options)) { result in
+            guard isOn, !SetupService.isGood(result) else { return }
+            environment.log(
+                .warning, "\(uuid): replication does not wait for the verdict when the connection is lost: \(result)")
+        }
+    }
+
+    /// The engine asks whether the peer is dead; I/O waits for the answer.
+    private func fencePeer(_ id: HandlerRunID) -> Bool {
+        guard !hasEnded, ownsPolicy else { return false }
+        fencingCall = id
+        if verdict.mayAcknowledgeAlone || !isDeciding(on: peer) { answerEngine() }
+        return true
+    }
+
+    /// Spec: drbd-disk-and-state 16.
+    private func answerEngine() {
+        guard let id = fencingCall else { return }
+        fencingCall = nil
+        let (stonithed, unreachable): (Int32, Int32) = (7, 5)
+        let status = verdict.mayAcknowledgeAlone || !isConnected ? stonithed : unreachable
+        reactor.addTimer(at: reactor.now) { [runner] in runner.handle(.handlerExited(id, status: status)) }
+    }
+
     private func look() {
         reactor.addTimer(at: reactor.now + Self.lookInterval) { [weak self] in
             guard let self, !hasEnded, membership.isMember() else { return }
             lastLook = reactor.now
+            if verdict == .together, isConnected, ownsPolicy != isJudging { setPolicy(isJudging) }
+            if isDeciding(on: peer) { membership.extendWriteTimeout() }
             if isConnected, isJudging, runner.silence > Self.silenceLimit { suspect() }
             look()
         }
@@ -230,7 +288,9 @@ final class MountJudge {
         let name = membership.uuid
         let environment = membership.environment
         switch verdict {
-        case .together: membership.hold(false)
+        case .together:
+            membership.hold(false)
+            answerEngine()
         case .undecided:
             environment.log(.warning, "\(name): the peer is lost: writes wait for the verdict")
             membership.hold(true)
@@ -238,6 +298,7 @@ final class MountJudge {
             environment.log(.warning, "\(name): this host goes on alone: \(reason)")
             membership.host.bury(peer, reason)
             membership.hold(false)
+            answerEngine()
         case .frozen(let reason):
             environment.log(
                 .critical, "\(name): this host is frozen: \(reason). If the peer is dead: yoke takeover")

@@ -76,7 +76,7 @@ extension ServedMount {
         let reference = await Daemon.blocking { DefaultGateway.find() }
         let isConnected = (runner.snapshot(of: number)?.state.conn ?? .standAlone) >= .connected
         let judge = MountJudge(
-            peer: peer.node, of: membership, on: runner, isConnected: isConnected, reference: reference)
+            peer: peer.node, of: membership, on: runner, number, isConnected: isConnected, reference: reference)
         membership.install(judge)
         runner.watchState(membership) { [weak judge] volume, old, new in
             guard volume == number else { return }

@@ -217,6 +217,12 @@ final class VolumeMembership {
         device?.hold(isHolding)
     }
 
+    /// While the judge has no verdict that lets this host go on, the signs of life that wait mean nothing: the other host
+    /// could not see them anyway.
+    func extendWriteTimeout() {
+        region.extendWriteTimeout()
+    }
+
     /// Nothing is written or acknowledged, and no lock is given, until it is known what became of the other host.
     func freeze() {
         isFrozen = true
@@ -277,6 +283,6 @@ final class VolumeMembership {
         locks?.fence(reason)
         domain?.abandon()
         volume?.fence(reason)
-        device?.hold(false)
+        device?.stop()
     }
 }

@@ -264,7 +264,10 @@ final class ServedMount: @unchecked Sendable {
 
     private func closeDevice() {
         switch device {
-        case let device as FileDevice: device.close()
+        case let device as FileDevice where device.isIdle: device.close()
+        case let device as FileDevice:
+            // After the end of membership, on a disk that hangs. Its claim stays until the daemon ends.
+            writeLog(LogRecord(.error, "\(source): requests to \(device.disk.path) hang; it is not let go"))
         case let device as ReplicatedDevice: device.close()
         default: break
         }

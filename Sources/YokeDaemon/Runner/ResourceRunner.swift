@@ -69,6 +69,8 @@ package final class ResourceRunner: @unchecked Sendable {
     var trouble: String?
     /// Told of each change of a volume's state, before anything that follows from it.
     private var stateWatchers: [(owner: ObjectIdentifier, tell: StateWatcher)] = []
+    /// Answers the engine's question whether the peer is dead, instead of the configured handler. False: the handler shall.
+    var fencePeer: ((HandlerRunID) -> Bool)?
     private var isStateChanged = false
     private(set) var isEnding = false
 
