@@ -80,8 +80,9 @@ var targets: [Target] = [
     library(
         "YokeDaemon",
         [
-            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer",
-            "FileSystem", "LayoutKit", "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "OCFS2Layout",
+            "Administration", "Arbitration", "ClusterNet", "ClusterVolume", "Configuration", "CryptoDigests",
+            "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer", "FileSystem", "Heartbeat", "LayoutKit",
+            "LinuxReactor", "LockManager", "MetadataTools", "NBDLayout", "NBDServer", "O2Layout", "OCFS2Layout",
             "Replication", "YokeControl", "CYoke", logging, nioCore, nioPosix,
         ]),
     library(

@@ -120,6 +120,7 @@ final class CachedLock: ClusterLock {
             }
         }
         isAttached = true
+        service.noteAttached(self, true)
         level = wanted
         grantedAt = service.environment.now
         if was == .null, wanted > .null, name.kind.needsRefresh { needsRefresh = true }
@@ -170,16 +171,29 @@ final class CachedLock: ClusterLock {
         } catch {
             // What is not written back stays ours, so that nobody reads the old state: until this host is fenced.
             service.environment.log(.error, "\(name.resource) cannot be given up: \(error)")
-            service.keep(self)
             level = held
             isBusy = false
             changed.notify()
             return
         }
         takeValue(held)
+        await detach()
+    }
+
+    /// Gives the lock back as it is, whoever holds it: the mount failed, and nothing was written under it.
+    func end() async {
+        while isBusy || isWorking { await changed.wait() }
+        guard isAttached else { return }
+        isBusy = true
+        level = .null
+        await detach()
+    }
+
+    private func detach() async {
         await service.domain.unlock(lock)
         isBusy = false
         isAttached = false
+        service.noteAttached(self, false)
         blocking = .null
         needsRefresh = false
         changed.notify()
