@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
 from cluster import FAST_TIMERS, MemberHost, both_primary, cluster_conf, make_volume, service_settings
 from coherence import Coherence
-from hosts import Background, Network
+from hosts import Background, Network, wait_until
 from volumes import unlisted
 
 SIZE_MIB = 96
@@ -110,6 +110,21 @@ class YokePair(Coherence, unittest.TestCase):
             writer.sh("tr '\\0' D < /dev/zero | dd of=direct bs=65536 count=4 iflag=fullblock oflag=direct 2>/dev/null")
             self.assertEqual(reader.sh("tr -d D < direct | wc -c; wc -c < direct").stdout.split(), ["0", "262144"])
             reader.sh("rm direct")
+
+    def test_flock(self):
+        for one, two in self.both():
+            one.sh(": > lock")
+            holder = Background(one.sh, "flock -x lock sh -c 'echo held > state; while [ ! -e go ]; do sleep 0.1; done'", True, 60)
+            wait_until("the lock is held", lambda: two.sh("cat state", check=False).stdout == "held\n", 20)
+            self.assertEqual(two.sh("flock -n -x lock true", check=False).returncode, 1)
+            self.assertEqual(two.sh("flock -n -s lock true", check=False).returncode, 1)
+            self.assertEqual(two.sh("timeout 1 flock -x lock true", check=False).returncode, 124)
+            waiter = Background(two.sh, "flock -x lock echo mine", True, 60)
+            one.sh(": > go")
+            holder.join(30)
+            waiter.join(30)
+            self.assertEqual(two.sh("flock -n -s lock flock -n -s lock echo both").stdout, "both\n")
+            one.sh("rm lock state go")
 
     def test_appends_at_the_same_time_lose_nothing(self):
         script = "i=0; while [ $i -lt 100 ]; do echo %s-$i >> both; i=$((i+1)); done"

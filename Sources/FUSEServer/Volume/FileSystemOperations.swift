@@ -77,6 +77,21 @@ package protocol FileSystemOperations: AnyObject {
         dropsSetGroupID: Bool
     ) async throws(FileSystemError)
     func removeXattr(_ name: [UInt8], of node: Node, caller: Caller) async throws(FileSystemError)
+
+    /// flock(2) is the filesystem's: other hosts take part. Else it is the server's, on this host alone.
+    var sharesFileLocks: Bool { get }
+    func lockFile(
+        _ node: Node, owner: UInt64, isExclusive: Bool, mayWait: Bool
+    ) async throws(FileSystemError)
+    func unlockFile(_ node: Node, owner: UInt64) async
+}
+
+extension FileSystemOperations {
+    package var sharesFileLocks: Bool { false }
+    package func lockFile(
+        _ node: Node, owner: UInt64, isExclusive: Bool, mayWait: Bool
+    ) async throws(FileSystemError) {}
+    package func unlockFile(_ node: Node, owner: UInt64) async {}
 }
 
 extension Inode: FileSystemNode {}

@@ -146,6 +146,7 @@ extension FileSystemServer {
 
     private func interrupt(_ unique: UInt64) {
         guard let node = interrupts.interrupted(unique) else { return }
+        if let wait = sharedLockWaits[unique] { return wait.interrupt() }
         // Its task may not have begun to wait yet.
         if !flocks.interrupt(node, unique: unique) { interrupts.remember(unique) }
     }

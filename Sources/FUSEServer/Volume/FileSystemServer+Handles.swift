@@ -95,6 +95,7 @@ extension FileSystemServer {
         let request = try FUSEReleaseRequest(decoding: data)
         if request.releaseFlags & FUSEReleaseRequest.flockUnlock != 0 {
             flocks.unlock(record.id, owner: request.lockOwner)
+            if operations.sharesFileLocks { unlockShared(record, owner: request.lockOwner) }
         }
         guard let handle = handles.remove(request.handle) else {
             fail(header.unique, ErrorNumber.badDescriptor)

@@ -90,6 +90,8 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
     var nodes: NodeTable<Node>
     var handles = HandleTable<Node>()
     var flocks = FlockTable()
+    /// By the request's unique.
+    var sharedLockWaits: [UInt64: SharedLockWait] = [:]
     var buffers = ReceiveBuffers()
     var interrupts = InterruptTable()
     private var isPaused = false
@@ -162,6 +164,7 @@ package final class FileSystemServer<Operations: FileSystemOperations> {
         phase = .closed
         replies = FUSEReplyQueue()
         flocks.interruptAll()
+        for (_, wait) in sharedLockWaits.sorted(by: { $0.key < $1.key }) { wait.interrupt() }
     }
 
     /// Waits for what is under way, closes what is still open and gives all nodes back. After ``connectionLost()``.

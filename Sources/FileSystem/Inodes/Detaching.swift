@@ -11,6 +11,12 @@ extension MountedVolume {
         await detach(inode)
     }
 
+    /// As after the last close, for an orphan that was looked at.
+    func letGo(of inode: Inode) async {
+        guard !locks.isLocal, !inode.isGone, inode.openCount == 0 else { return }
+        await detach(inode)
+    }
+
     /// Gives the open lock up. The next user takes it again, if the inode is still there.
     private func detach(_ inode: Inode) async {
         guard !inode.isDetached, !inode.isBeingWiped else { return }

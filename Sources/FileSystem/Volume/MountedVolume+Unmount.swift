@@ -10,6 +10,7 @@ extension MountedVolume {
         reportLongUnmount()
         defer { hasUnmounted = true }
         await tasks.wait()
+        await unlockAllFiles()
         unmountStep = "data are written back, \(writeBack.byteCount) bytes"
         await flushAllData()
         unmountStep = "inodes are given up"

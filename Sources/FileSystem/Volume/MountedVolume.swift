@@ -53,6 +53,8 @@ package final class MountedVolume {
     let writeBack = WriteBack()
     /// Those that were used, by the block of the root.
     var refcountTrees: [UInt64: RefcountTree] = [:]
+    /// By flock(2), of files that other hosts may have open.
+    var fileLocks: [FileLockKey: FileLock] = [:]
     /// nil: the mount does not write.
     var space: SpaceBook?
     var lastGeneration: UInt32

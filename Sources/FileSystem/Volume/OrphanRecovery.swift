@@ -38,6 +38,8 @@ extension MountedVolume {
                         what: "the entry of orphan \(entry.number) is \(name)"))
             } else if inode.attributes.linkCount == 0, inode.referenceCount == 1 {
                 await wipe(inode)
+                // Another host has it open: that one frees it, when nobody else knows the inode.
+                await letGo(of: inode)
             }
         } catch {
             environment.log(.warning, "orphan \(name) could not be freed: \(error)")
