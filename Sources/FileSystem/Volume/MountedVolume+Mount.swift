@@ -87,6 +87,7 @@ extension MountedVolume {
             }
         }
         startRecovery()
+        scheduleOrphanScan()
     }
 
     /// Spec: ocfs2-disk-2 21.1 step 3.
