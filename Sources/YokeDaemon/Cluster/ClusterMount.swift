@@ -75,7 +75,9 @@ struct ClusteredVolume: Equatable, Sendable {
     var hasGlobalHeartbeat: Bool
     /// 32 digits in upper case: the name of the lock domain.
     var uuid: String
+}
 
+extension ClusteredVolume {
     /// Nil when the disk holds no volume. Waits for the disk.
     init?(on disk: DiskFile) {
         // Enough for the third block at every block size. Spec: ocfs2-disk 2.1.

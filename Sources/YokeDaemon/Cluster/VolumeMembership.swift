@@ -279,7 +279,7 @@ final class VolumeMembership {
         guard stopReason == nil else { return }
         stopReason = reason
         region.fence()
-        judge?.end()
+        judge?.stop()
         locks?.fence(reason)
         domain?.abandon()
         volume?.fence(reason)
