@@ -6,11 +6,14 @@ final class DentryLock: ClusterLockOwner {
     private unowned let volume: MountedVolume
     private let directory: UInt64
     private let child: UInt64
+    /// Of the child: a later inode of this number has a lock object of its own, though of the same name.
+    let generation: UInt32
 
     init(_ directory: Inode, _ child: Inode) {
         volume = directory.volume
         self.directory = directory.number
         self.child = child.number
+        generation = child.generation
         lock = volume.locks.lock(
             LockName(.dentry, block: child.number, generation: child.generation, parent: directory.number), owner: nil)
         lock.owner = self
@@ -34,12 +37,14 @@ extension Inode {
     func holdDentryLock(for child: Inode) async throws(FileSystemError) {
         guard let state = try dentryLockState() else { return }
         let dentry: DentryLock
-        if let known = state.dentryLocks[child.number] {
+        if let known = state.dentryLocks[child.number], known.generation == child.generation {
             dentry = known
         } else {
+            let old = state.dentryLocks[child.number]
             dentry = DentryLock(self, child)
             state.dentryLocks[child.number] = dentry
             child.namingDirectories.insert(number)
+            await old?.lock.drop()
         }
         guard dentry.lock.level == .null else { return }
         try await dentry.lock.acquire(.protectedRead)
@@ -50,12 +55,14 @@ extension Inode {
     /// exclusively. Spec: ocfs2-cluster 7, 9.
     func expelDentries(of child: Inode) async throws(FileSystemError) {
         guard let state = try dentryLockState() else { return }
-        let dentry = state.dentryLocks[child.number] ?? DentryLock(self, child)
+        let known = state.dentryLocks[child.number]
+        let dentry = known.flatMap { $0.generation == child.generation ? $0 : nil } ?? DentryLock(self, child)
         try await dentry.lock.acquire(.exclusive)
         dentry.lock.release(.exclusive)
         state.dentryLocks[child.number] = nil
         child.namingDirectories.remove(number)
         await dentry.lock.drop()
+        if dentry !== known { await known?.lock.drop() }
     }
 
     private func dentryLockState() throws(FileSystemError) -> DirectoryState? {
@@ -67,7 +74,9 @@ extension MountedVolume {
     /// An inode leaves memory: its own names, and those below it.
     func giveUpDentryLocks(of inode: Inode) async {
         for number in inode.namingDirectories.sorted() {
-            guard let state = inodeTable[number]?.directory else { continue }
+            guard let state = inodeTable[number]?.directory,
+                state.dentryLocks[inode.number]?.generation == inode.generation
+            else { continue }
             await state.dentryLocks.removeValue(forKey: inode.number)?.lock.drop()
         }
         inode.namingDirectories = []

@@ -11,6 +11,8 @@ package final class Inode {
     package unowned let volume: MountedVolume
     /// Block of the dinode.
     package let number: UInt64
+    /// Of this incarnation; the block may become another inode one day.
+    package let generation: UInt32
     package let block: MetadataBlock
     /// A system file or the root directory: never freed, so that it needs no open lock.
     let isFixed: Bool
@@ -59,11 +61,12 @@ package final class Inode {
         self.block = block
         self.isFixed = isFixed
         number = block.number
+        generation = block.bytes[Dinode.Field.generation]
         attributes = InodeAttributes(DinodeView(block.bytes), volume.features)
         metaLock = locks.meta
         openLock = locks.open
         readWriteLock = volume.locks.lock(
-            LockName(.readWrite, block: number, generation: block.bytes[Dinode.Field.generation]), owner: nil)
+            LockName(.readWrite, block: number, generation: generation), owner: nil)
         block.pinCount += 1
         metaLock.owner = self
     }
@@ -72,9 +75,6 @@ package final class Inode {
     func unpin() {
         block.pinCount -= 1
     }
-
-    /// Of this incarnation.
-    package var generation: UInt32 { block.bytes[Dinode.Field.generation] }
 
     /// Encodes ``attributes`` into the dinode, as part of the transaction. 1 credit.
     package func storeAttributes(_ handle: JournalHandle) {

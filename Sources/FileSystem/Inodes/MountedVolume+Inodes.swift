@@ -120,7 +120,6 @@ extension MountedVolume {
 
     /// Reads the dinode of an inode in memory again.
     func reload(_ inode: Inode) async throws(FileSystemError) {
-        let generation = inode.generation
         do throws(BlockDeviceError) {
             _ = try await cache.read(inode.number, notOlderThan: inode.validSince)
         } catch {
@@ -129,7 +128,7 @@ extension MountedVolume {
         let type = inode.fileType
         // Checked before, and after the check: a freed block may already be something else than a dinode.
         guard inode.block.bytes[Dinode.Field.signature] == FixedSignature.dinode.rawValue,
-            inode.generation == generation
+            inode.block.bytes[Dinode.Field.generation] == inode.generation
         else { throw .stale }
         try recheck(inode)
         guard inode.fileType == type else { throw .stale }

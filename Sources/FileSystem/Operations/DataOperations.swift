@@ -78,20 +78,25 @@ extension MountedVolume {
     }
 
     /// Fills `target` from `byteOffset` on; fewer bytes than asked only at the end of the file.
+    ///
+    /// - Parameter mayBecomeDirty: what is read may be changed in the reader's memory without a word: no other host may
+    ///   have it then.
     package func read(
-        _ inode: Inode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool = false
+        _ inode: Inode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool = false,
+        mayBecomeDirty: Bool = false
     ) async throws(FileSystemError) -> Int {
         try requireRegular(inode)
-        try await inode.metaLock.acquire(.protectedRead)
+        let level: LockLevel = mayBecomeDirty ? .exclusive : .protectedRead
+        try await inode.metaLock.acquire(level)
         let count: Int
         do throws(FileSystemError) {
             try inode.requirePresent()
             count = try await inode.fileData.read(at: byteOffset, into: target)
         } catch {
-            inode.metaLock.release(.protectedRead)
+            inode.metaLock.release(level)
             throw error
         }
-        inode.metaLock.release(.protectedRead)
+        inode.metaLock.release(level)
         if accessTimeIsDue(inode) { await noteAccess(inode) }
         return count
     }

@@ -314,6 +314,8 @@ extension ServedMount: FileSystemServerHost {
         servingWaiters = []
     }
 
+    func drainRequests() { channel?.drain() }
+
     func send(_ notification: FUSENotification, _ completion: @escaping (Int32) -> Void) {
         guard let channel else { return completion(0) }
         channel.notify(notification.bytes, completion)
