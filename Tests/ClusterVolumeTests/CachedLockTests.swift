@@ -26,7 +26,9 @@ private final class Thing: ClusterLockOwner {
         cached = value.map { $0.bytes[1] } ?? disk.number
     }
 
-    func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {
+    func prepareToLower(
+        _ lock: any ClusterLock, from held: LockLevel, to level: LockLevel
+    ) async throws(FileSystemError) {
         lowered += 1
         if dirty, let cached { disk.number = cached }
         dirty = false

@@ -15,16 +15,16 @@ internal import Replication
 ///
 /// **While nothing is decided** nothing is written or acknowledged, and no new data generation begins. For this the
 /// judge gives the volume the fencing policy `resource-and-stonith` while it is mounted, and is itself the handler
-/// `fence-peer`: the engine suspends I/O when the connection is lost, asks, and goes on with "stonithed" when the verdict
-/// is to go on alone, or when the peer is back, with everything that waited sent again. An administrator's own policy is
-/// left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
+/// `fence-peer`: the engine suspends I/O when the connection is lost, asks, and goes on with "stonithed" when the
+/// verdict is to go on alone, or when the peer is back, with everything that waited sent again. An administrator's own
+/// policy is left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
 ///
-/// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent for
-/// longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that wait for
-/// it are missed by this host itself.
+/// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent
+/// for longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that
+/// wait for it are missed by this host itself.
 ///
-/// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict of
-/// silence comes later than that in any case, since evidence is collected for as long.
+/// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict
+/// of silence comes later than that in any case, since evidence is collected for as long.
 ///
 /// With a kernel fellow there is no judge: its heartbeat alone decides, as between two kernel hosts.
 ///
@@ -111,8 +111,8 @@ final class MountJudge {
         answerEngine()
     }
 
-    /// Membership has ended: the other host may have gone on alone. This copy must begin no generation of its own, now or
-    /// when the connection is lost in a moment.
+    /// Membership has ended: the other host may have gone on alone. This copy must begin no generation of its own, now
+    /// or when the connection is lost in a moment.
     func stop() {
         guard !hasEnded else { return }
         hasEnded = true

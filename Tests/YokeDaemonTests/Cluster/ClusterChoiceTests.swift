@@ -47,7 +47,7 @@ struct ClusterChoiceTests {
         let other = await refusal(choice(.unspecified, web), volume(cluster: "mail"))
         #expect(other?.contains("register-cluster mail") == true)
         let none = await refusal(choice(.none, web), volume())
-        #expect(none?.hasPrefix("Heartbeat has to be started to mount a read-write clustered device.") == true)
+        #expect(none?.hasPrefix("Heartbeat has to be started to mount a read-write clustered device") == true)
         let nowhere = await refusal(choice(.local, nil), volume())
         #expect(nowhere?.contains("yoke o2cb add-node") == true)
         let local = await refusal(choice(.local, web), volume(isLocal: true))
