@@ -187,9 +187,11 @@ final class ServedMount: @unchecked Sendable {
         guard let volume else { return promise.fulfil(false) }
         do throws(FileSystemError) {
             let root = try await volume.rootDirectory()
+            let policy = volume.locks.isLocal ? KernelCachePolicy<Inode>() : SharedCachePolicy()
             let server = FileSystemServer(
-                operations: volume, root: root, options: options, pool: buffers, host: self)
+                operations: volume, root: root, options: options, policy: policy, pool: buffers, host: self)
             self.server = server
+            if !volume.locks.isLocal { volume.kernelCache = server }
             servingWaiters.append(promise)
             let channel = FUSEChannel(descriptor: mount.descriptor, reactor: reactor, handler: self)
             self.channel = channel
