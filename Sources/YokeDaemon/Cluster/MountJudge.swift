@@ -154,6 +154,8 @@ final class MountJudge {
             take(.path(Self.lockPath, .silent))
             take(.path(Self.dataPath, .silent))
             knock()
+        } else if case .frozen = verdict, new.conn == .standAlone, old.conn != .standAlone {
+            membership.host.fence("the other host went on alone while this one was frozen")
         } else if new.conn >= .connected, verdict != .together {
             take(.path(Self.dataPath, .alive))
             if new.disk == .upToDate, new.pdsk == .upToDate { reunite() }
@@ -167,6 +169,8 @@ final class MountJudge {
     func hasSlept(_ now: Instant) -> Bool { !hasEnded && isJudging && now - lastLook > Self.silenceLimit }
 
     /// There is no verdict by which this host goes on.
+    var isDeciding: Bool { isDeciding(on: peer) }
+
     func isDeciding(on peer: NodeNumber) -> Bool {
         guard peer == self.peer, !hasEnded else { return false }
         switch verdict {
@@ -252,15 +256,12 @@ final class MountJudge {
     }
 
     private func reunite() {
-        switch verdict {
-        case .frozen, .failed:
-            // The other host went on and gave this host's locks to itself.
-            membership.host.fence("the other host went on alone while this one was frozen")
-        case .alone:
+        // Who was frozen and is connected with the same data: the other one was frozen too. Had it gone on, this one
+        // would have to take its data, and a Primary cannot.
+        if verdict != .together {
             membership.environment.log(.notice, "\(membership.uuid): both hosts have the same data again")
-            take(.reunited)
-        case .together, .undecided: take(.reunited)
         }
+        take(.reunited)
     }
 
     /// The admin says that the peer is dead. Nil, or why that means nothing now.
