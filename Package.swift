@@ -163,8 +163,8 @@ let testTargets: [Target] = [
     tests(
         "YokeDaemonTests",
         [
-            "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication", "YokeControl",
-            "YokeDaemon", logging,
+            "Administration", "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools", "Replication",
+            "YokeControl", "YokeDaemon", logging,
         ]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests("ClusterSimulationTests", ["ClusterSimulation", "FileSystemSimulation"]),

@@ -67,8 +67,8 @@ package final class ClusterNet {
         NodeSet(peers.values.filter { $0.state == .valid || $0.state == .silent }.map(\.address.node))
     }
 
-    /// Whether a node was a Yoke host when it was connected last.
-    package func isYoke(_ peer: NodeNumber) -> Bool { peers[peer]?.isYoke ?? false }
+    /// Whether a node was a Yoke host when it was connected last; nil if it never was connected.
+    package func isYoke(_ peer: NodeNumber) -> Bool? { peers[peer]?.isYoke }
 
     // MARK: Handlers
 

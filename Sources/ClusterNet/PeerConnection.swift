@@ -25,8 +25,8 @@ final class PeerConnection {
     var state = State.down
     var stream: NetStreamID?
     var hasHandshake = false
-    /// The last handshake was that of a Yoke host.
-    var isYoke = false
+    /// The last handshake was that of a Yoke host; nil before the first.
+    var isYoke: Bool?
     /// Received and not yet understood.
     var input: [UInt8] = []
     /// Sent, by number.

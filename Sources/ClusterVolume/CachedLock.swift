@@ -170,7 +170,8 @@ final class CachedLock: ClusterLock {
             try await owner?.prepareToLower(self, from: held, to: .null)
         } catch {
             // What is not written back stays ours, so that nobody reads the old state: until this host is fenced.
-            service.environment.log(.error, "\(name.resource) cannot be given up: \(error)")
+            let severity: LogLevel = service.fence == nil ? .error : .debug
+            service.environment.log(severity, "\(name.resource) cannot be given up: \(error)")
             level = held
             isBusy = false
             changed.notify()

@@ -125,6 +125,13 @@ struct ClusterNetTests {
         #expect(answers == [.status(2), .noHandler, .overflow])
     }
 
+    @Test("Yoke hosts know each other by their handshakes")
+    func marks() {
+        let (a, b) = pair(Wire())
+        #expect(a.isYoke(1) == true && b.isYoke(0) == true)
+        #expect(Wire().boot(0).isYoke(1) == nil)
+    }
+
     @Test("an early attempt is closed and repeated until the acceptor sees the heartbeat")
     func earlyAttempt() {
         let wire = Wire()

@@ -26,7 +26,9 @@ private final class Thing: ClusterLockOwner {
         cached = value.map { $0.bytes[1] } ?? disk.number
     }
 
-    func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {
+    func prepareToLower(
+        _ lock: any ClusterLock, from held: LockLevel, to level: LockLevel
+    ) async throws(FileSystemError) {
         lowered += 1
         if dirty, let cached { disk.number = cached }
         dirty = false
@@ -151,5 +153,53 @@ struct CachedLockTests {
             Issue.record("not fenced: \(String(describing: outcome))")
             return
         }
+    }
+
+    @Test("at the end every cached lock is given back, and the domain can be left")
+    func dropAll() throws {
+        let (cluster, services) = try pair(seed: 11)
+        var locks: [any ClusterLock] = []
+        for block: UInt64 in 1...5 {
+            let lock = services[0].lock(LockName(.metadata, block: block), owner: nil)
+            locks.append(lock)
+            try cluster.environment.wait { () async throws(FileSystemError) in
+                try await lock.with(.exclusive) { () throws(FileSystemError) in }
+            }
+        }
+        // A mount that failed holds what it held.
+        try cluster.environment.wait { () async throws(FileSystemError) in try await locks[0].acquire(.exclusive) }
+        var hasLeft = false
+        cluster.environment.spawn {
+            #expect(await services[0].dropAll(isFailedMount: false) == false)
+            #expect(locks.map(\.level) == [.exclusive, .null, .null, .null, .null])
+            #expect(await services[0].dropAll(isFailedMount: true))
+            await services[0].domain.leave()
+            hasLeft = true
+        }
+        #expect(cluster.environment.run(limit: .seconds(20)) { hasLeft })
+        #expect(services[1].domain.members == [1])
+    }
+
+    @Test("a host that stops at once leaves nobody waiting")
+    func abandoned() throws {
+        let (cluster, services) = try pair(seed: 13)
+        let name = LockName(.metadata, block: 5)
+        let held = services[0].lock(name, owner: nil)
+        try cluster.environment.wait { () async throws(FileSystemError) in try await held.acquire(.exclusive) }
+        let wanted = services[1].lock(name, owner: nil)
+        var outcome: FileSystemError?
+        cluster.environment.spawn {
+            do throws(FileSystemError) {
+                try await wanted.acquire(.protectedRead)
+            } catch {
+                outcome = error
+            }
+        }
+        cluster.environment.run(limit: .seconds(2))
+        #expect(outcome == nil)
+        services[1].fence("cut off")
+        services[1].domain.abandon()
+        #expect(cluster.environment.run(limit: .seconds(5)) { outcome != nil })
+        #expect(services[1].domain.phase == .left)
     }
 }

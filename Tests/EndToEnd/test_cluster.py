@@ -137,6 +137,19 @@ class Death(Members):
         self.assertNotEqual(late.value.returncode, 0)
         self.comes_back(self.beta)
 
+    def test_takeover(self):
+        self.share()
+        self.alpha.link("down")
+        self.alpha.kill()
+        wait_until("beta freezes", lambda: "FROZEN" in self.beta.yoke("status", check=False).stdout, 30)
+        wait = Background(self.survive, self.alpha, self.beta)
+        time.sleep(1)
+        self.assertTrue(wait.thread.is_alive())
+        self.beta.yoke("takeover")
+        wait.join(10)
+        self.assertEqual(self.beta.members(), [1])
+        self.beta.umount()
+
     def test_stopped_host_writes_nothing_when_it_wakes(self):
         self.share()
         self.beta.sh("echo old > shared/old")

@@ -107,6 +107,24 @@ struct HeartbeatRegionTests {
             room.environment.records.contains { $0.text.contains("Heartbeat write timeout to device R after 18000") })
     }
 
+    @Test("an extension moves the end of membership, a write moves it as well")
+    func extendedTimeout() throws {
+        let room = Room()
+        let a = room.region(0, threshold: 10)
+        #expect(a.writeDeadline == nil)
+        try room.begin(a)
+        let first = try #require(a.writeDeadline)
+        room.environment.run(limit: .seconds(5))
+        #expect(try #require(a.writeDeadline) > first)
+        room.disk.fault = { if case .write = $0.kind { 5 } else { 0 } }
+        room.environment.run(limit: .seconds(14))
+        a.extendWriteTimeout()
+        room.environment.run(limit: .seconds(17))
+        #expect(!room.events.contains("0 must stop"))
+        room.environment.run(limit: .seconds(3))
+        #expect(room.events.contains("0 must stop"))
+    }
+
     @Test("a second host with this node's number is found out")
     func stolenNumber() throws {
         let room = Room()

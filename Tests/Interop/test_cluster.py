@@ -29,9 +29,10 @@ class KernelMember(KernelHost):
     def fresh_disk(self):
         shutil.copyfile(self.original, self.image)
 
-    def start_cluster(self, conf):
+    def start_cluster(self, conf, threshold):
         self.shell("mkdir -p /etc/ocfs2 /mnt; cat > /etc/ocfs2/cluster.conf <<'END'\n%s\nEND" % conf)
-        self.shell("o2cb register-cluster " + CLUSTER)
+        self.shell("o2cb register-cluster %s; echo %d > /sys/kernel/config/cluster/%s/heartbeat/dead_threshold" % (
+            CLUSTER, threshold, CLUSTER))
 
     def mount(self, check=True, timeout=120):
         return self.shell("mount.ocfs2 /dev/drbd0 /mnt", check=check, timeout=timeout)
@@ -49,9 +50,10 @@ class KernelMember(KernelHost):
         return [line for line in self.dmesg().splitlines() if self.COMPLAINT.search(line)]
 
 
-class Mixed(unittest.TestCase):
-    """The kernel host is node 0 and accepts; subclasses turn it round."""
+class Pair(unittest.TestCase):
+    """A fresh volume for each test."""
     kernel_is_first = True
+    threshold = 31
 
     @classmethod
     def setUpClass(cls):
@@ -62,9 +64,9 @@ class Mixed(unittest.TestCase):
         cls.kernel = KernelMember("k1", "10.99.0.11", cls.folder, cls.original)
         cls.yoke = MemberHost("y1", "10.99.0.12", SIZE_MIB, cls.folder)
         cls.conf = cluster_conf([cls.kernel, cls.yoke] if cls.kernel_is_first else [cls.yoke, cls.kernel])
-        cls.yoke.configure_cluster(cls.conf, service_settings())
+        cls.yoke.configure_cluster(cls.conf, service_settings(threshold=cls.threshold))
         cls.yoke.start()
-        cls.kernel.start_cluster(cls.conf)
+        cls.kernel.start_cluster(cls.conf, cls.threshold)
 
     @classmethod
     def tearDownClass(cls):
@@ -76,7 +78,7 @@ class Mixed(unittest.TestCase):
     def setUp(self):
         if refnode("list").stdout.find("k1 10.99.0.11 running") < 0:
             self.kernel.boot()
-            self.kernel.start_cluster(self.conf)
+            self.kernel.start_cluster(self.conf, self.threshold)
         self.kernel.link("up")
         self.yoke.link("up")
         if self.yoke.daemon is None or self.yoke.daemon.poll() is not None:
@@ -129,6 +131,9 @@ class Mixed(unittest.TestCase):
         self.kernel.shell("sync")
         self.assertEqual(unlisted(self.yoke.image), [])
 
+class Mixed(Pair):
+    """The kernel host is node 0 and accepts; the subclass turns it round."""
+
     def leaves_cleanly(self, first, second):
         first.umount()
         self.assertEqual(second.sh("ls").stdout, "lost+found\n")
@@ -163,6 +168,46 @@ class Mixed(unittest.TestCase):
 class MixedYokeFirst(Mixed):
     """The Yoke host is node 0: the kernel host connects."""
     kernel_is_first = False
+
+
+class Death(Pair):
+    """One host dies; the other notices by the heartbeat, as two kernel hosts do, here after 20 s."""
+    threshold = 10
+    DETECTION = 45
+
+    def share(self, victim):
+        for host in (self.kernel, self.yoke):
+            host.mount()
+        self.assert_members()
+        victim.sh("mkdir shared; echo mine > shared/mine; sync shared/mine shared")
+
+    def test_kernel_sees_the_death_of_the_daemon(self):
+        self.share(self.yoke)
+        self.yoke.kill()
+        begun = time.monotonic()
+        self.assertEqual(self.kernel.sh("cat shared/mine; echo after > shared/after; sync", timeout=120).stdout,
+                         "mine\n")
+        self.assertLess(time.monotonic() - begun, self.DETECTION)
+        log = self.kernel.dmesg()
+        self.assertRegex(log, r"o2net: No longer connected to node y1")
+        self.assertRegex(log, r"o2dlm: Begin recovery on domain")
+        self.kernel.umount()
+        # What the lock manager says of every death, also of a kernel host's.
+        usual = re.compile(r"dlm_\w+:\d+ ERROR: (link to 1 went down!|node down! 1|status = -(11|107|112))$")
+        self.assertEqual([line for line in self.kernel.complaints() if not usual.search(line)], [])
+
+    def test_yoke_sees_the_power_cut_of_the_kernel(self):
+        self.share(self.kernel)
+        self.kernel.kill()
+        begun = time.monotonic()
+        self.assertEqual(self.yoke.sh("cat shared/mine; echo after > shared/after; cat shared/after",
+                                      timeout=120).stdout, "mine\nafter\n")
+        self.assertLess(time.monotonic() - begun, self.DETECTION)
+        log = self.yoke.dmesg()
+        self.assertRegex(log, r"node 0 died with slot \d: recovering")
+        self.assertNotRegex(log, r"goes on alone|frozen", "a kernel fellow is not judged")
+        self.yoke.umount()
+        self.assertEqual(unlisted(self.yoke.image), [])
 
 
 if __name__ == "__main__":

@@ -123,6 +123,18 @@ extension ReplicationEngine {
         }
     }
 
+    /// As ``resumeIO(_:)``, but what was held is only marked as out of sync: the next connection brings the other host's
+    /// data. Whoever submitted it has given it up.
+    func yieldToPeer(_ id: CommandID) {
+        for volume in volumes { volume.owesNewCurrentUUID = false }
+        enqueue(.worker) { engine in
+            engine.settleKeptRequests()
+            engine.changeSuspension(susp: false, noData: false, fencing: false)
+            engine.finish(id, .success)
+            return .done
+        }
+    }
+
     /// Requests of a connection that was lost while I/O was suspended, and that a new one has not taken over.
     func settleKeptRequests() {
         let isTakenOver = volumes.contains { $0.state.conn >= .connected }

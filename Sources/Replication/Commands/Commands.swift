@@ -55,8 +55,8 @@ extension ReplicationEngine {
         case .removeVolume(let number), .attach(let number, _, _), .diskOptions(let number, _),
             .detach(let number, _), .primary(let number, _), .secondary(let number), .invalidate(let number),
             .invalidateRemote(let number), .verify(let number, _, _), .pauseSync(let number),
-            .resumeSync(let number), .suspendIO(let number), .resumeIO(let number), .outdate(let number),
-            .newCurrentUUID(let number, _):
+            .resumeSync(let number), .suspendIO(let number), .resumeIO(let number), .yieldToPeer(let number),
+            .outdate(let number), .newCurrentUUID(let number, _):
             guard let volume = volume(number) else {
                 if case .attach(let number, _, _) = command { actions.append(.releaseBackingDevices(number)) }
                 fail(id, .minorNotAllocated)
@@ -81,6 +81,7 @@ extension ReplicationEngine {
         case .resumeSync: resumeSync(volume, id)
         case .suspendIO: suspendIO(id)
         case .resumeIO: resumeIO(id)
+        case .yieldToPeer: yieldToPeer(id)
         case .outdate:
             requestChange(volume, StateRequest(disk: .outdated)) { engine, result in
                 engine.syncMetadata(volume) { engine in engine.finish(id, result) }

@@ -27,6 +27,9 @@ package enum Command: Sendable {
     case resumeSync(VolumeNumber)
     case suspendIO(VolumeNumber)
     case resumeIO(VolumeNumber)
+    /// The other host has gone on alone, and nothing that waits here counts: ends the suspension without a new data
+    /// generation, so that this copy is the old one.
+    case yieldToPeer(VolumeNumber)
     case outdate(VolumeNumber)
     case newCurrentUUID(VolumeNumber, clearBitmap: Bool)
     /// Demote, disconnect, detach all volumes; the owner then drops the engine. Spec: drbd-disk-and-state 14.7.

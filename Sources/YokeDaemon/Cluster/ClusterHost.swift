@@ -88,7 +88,7 @@ final class ClusterHost {
                 text: "o2net cannot listen on \(place): \(SystemError.text(of: error.code)): correct ip_address and "
                     + "ip_port of this host in cluster.conf, or end what listens there")
         }
-        net.onFence = { [weak self] reason in self?.fence(reason) }
+        net.onFence = { [weak self] reason in self?.quorumIsLost(reason) }
         for type in LockMessageType.allCases where type.isJoining { answerJoining(type) }
     }
 
@@ -216,6 +216,14 @@ final class ClusterHost {
     }
 
     // MARK: The end of membership
+
+    /// Where a judge is deciding the quorum rule of two nodes has nothing to add: the preferred host is the same.
+    private func quorumIsLost(_ reason: String) {
+        guard !memberships.contains(where: { $0.judge?.isDeciding ?? false }) else {
+            return environment.log(.notice, "o2cb: left to the verdict: \(reason)")
+        }
+        fence(reason)
+    }
 
     /// This host must not touch what the others may recover from now on: every clustered mount stops, for good. The
     /// machine goes on. Spec: o2cb 14.

@@ -18,8 +18,8 @@ struct ClusterChoice: Sendable {
     var option: HeartbeatOption
     /// Lists the heartbeats that run.
     var service: ClusterMembership
-    /// The registered cluster in which this host is a node; given the name of the cluster that the volume wants, registers
-    /// if the configuration says so. Nil if this host is in none.
+    /// The registered cluster in which this host is a node; given the name of the cluster that the volume wants,
+    /// registers if the configuration says so. Nil if this host is in none.
     var registration: @Sendable (_ wanted: String?) async -> ClusterRegistration?
 
     /// The cluster to be a member of for this volume; nil: the host has the volume to itself. Spec: o2cb 15.2,
@@ -75,7 +75,9 @@ struct ClusteredVolume: Equatable, Sendable {
     var hasGlobalHeartbeat: Bool
     /// 32 digits in upper case: the name of the lock domain.
     var uuid: String
+}
 
+extension ClusteredVolume {
     /// Nil when the disk holds no volume. Waits for the disk.
     init?(on disk: DiskFile) {
         // Enough for the third block at every block size. Spec: ocfs2-disk 2.1.

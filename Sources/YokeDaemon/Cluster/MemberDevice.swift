@@ -6,8 +6,8 @@ internal import Glibc
 /// A host that was stopped for a while and wakes up does not know yet what it missed, and whatever wakes first may want
 /// to write. So each request compares the clock with the last sign of life that got through: one read of the clock.
 ///
-/// When membership ends, requests that hang below end here with an error, so that nobody waits for ever; what becomes of
-/// them below tells nobody any more.
+/// When membership ends, requests that hang below end here with an error, so that nobody waits for ever; what becomes
+/// of them below tells nobody any more.
 final class MemberDevice: BlockDevice {
     private let device: any BlockDevice
     private let membership: VolumeMembership

@@ -14,17 +14,17 @@ internal import Replication
 /// something. The reference (the gateway), if there is one, is asked at the same time.
 ///
 /// **While nothing is decided** nothing is written or acknowledged, and no new data generation begins. For this the
-/// judge gives the volume the fencing policy `resource-and-stonith` while the peer is a member, and is itself the handler
-/// `fence-peer`: the engine suspends I/O when the connection is lost, asks, and goes on with "stonithed" when the verdict
-/// is to go on alone, or when the peer is back, with everything that waited sent again. An administrator's own policy is
-/// left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
+/// judge gives the volume the fencing policy `resource-and-stonith` while it is mounted, and is itself the handler
+/// `fence-peer`: the engine suspends I/O when the connection is lost, asks, and goes on with "stonithed" when the
+/// verdict is to go on alone, or when the peer is back, with everything that waited sent again. An administrator's own
+/// policy is left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
 ///
-/// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent for
-/// longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that wait for
-/// it are missed by this host itself.
+/// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent
+/// for longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that
+/// wait for it are missed by this host itself.
 ///
-/// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict of
-/// silence comes later than that in any case, since evidence is collected for as long.
+/// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict
+/// of silence comes later than that in any case, since evidence is collected for as long.
 ///
 /// With a kernel fellow there is no judge: its heartbeat alone decides, as between two kernel hosts.
 ///
@@ -77,6 +77,7 @@ final class MountJudge {
         arbiter = Arbiter(paths: [Self.dataPath, Self.lockPath], options: options)
         lastLook = reactor.now
         runner.fencePeer = { [weak self] id in self?.fencePeer(id) ?? false }
+        updatePolicy()
         look()
     }
 
@@ -99,12 +100,39 @@ final class MountJudge {
         }
     }
 
-    /// The mount ends, or has failed.
+    /// The volume is unmounted.
     func end() {
-        guard !hasEnded else { return }
+        let hasStopped = hasEnded
         hasEnded = true
         runner.fencePeer = nil
-        if isConnected || verdict.mayAcknowledgeAlone { setPolicy(false) }
+        setPolicy(false)
+        guard !hasStopped else { return }
+        endProbes()
+        answerEngine()
+    }
+
+    /// Membership has ended: the other host may have gone on alone. This copy must begin no generation of its own, now
+    /// or when the connection is lost in a moment.
+    func stop() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        endProbes()
+        if !isConnected { yield() }
+    }
+
+    private func yield() {
+        guard ownsPolicy else { return }
+        runner.begin(.yieldToPeer(volume)) { [self] _ in
+            let waits = fencingCall
+            fencingCall = nil
+            setPolicy(false)
+            guard let waits else { return }
+            let peerIsPrimary: Int32 = 6
+            runner.handle(.handlerExited(waits, status: peerIsPrimary))
+        }
+    }
+
+    private func endProbes() {
         probe?.cancel()
         probe = nil
         referenceProbe?.cancel()
@@ -126,6 +154,8 @@ final class MountJudge {
             take(.path(Self.lockPath, .silent))
             take(.path(Self.dataPath, .silent))
             knock()
+        } else if case .frozen = verdict, new.conn == .standAlone, old.conn != .standAlone {
+            membership.host.fence("the other host went on alone while this one was frozen")
         } else if new.conn >= .connected, verdict != .together {
             take(.path(Self.dataPath, .alive))
             if new.disk == .upToDate, new.pdsk == .upToDate { reunite() }
@@ -133,12 +163,14 @@ final class MountJudge {
     }
 
     /// The peer is a member, and one that judges by the same rules.
-    private var isJudging: Bool { membership.members.contains(peer) && membership.host.net.isYoke(peer) }
+    private var isJudging: Bool { membership.members.contains(peer) && membership.host.net.isYoke(peer) == true }
 
     /// The other host may have judged meanwhile.
     func hasSlept(_ now: Instant) -> Bool { !hasEnded && isJudging && now - lastLook > Self.silenceLimit }
 
     /// There is no verdict by which this host goes on.
+    var isDeciding: Bool { isDeciding(on: peer) }
+
     func isDeciding(on peer: NodeNumber) -> Bool {
         guard peer == self.peer, !hasEnded else { return false }
         switch verdict {
@@ -148,6 +180,12 @@ final class MountJudge {
     }
 
     // MARK: The replication engine
+
+    /// Also before the peer is a member: a moment later it may be.
+    private func updatePolicy() {
+        let mayJudge = membership.host.net.isYoke(peer) != false
+        if verdict == .together, isConnected, ownsPolicy != mayJudge { setPolicy(mayJudge) }
+    }
 
     /// Makes the volume wait for the verdict when the connection is lost, or not any more.
     private func setPolicy(_ isOn: Bool) {
@@ -165,8 +203,12 @@ final class MountJudge {
 
     /// The engine asks whether the peer is dead; I/O waits for the answer.
     private func fencePeer(_ id: HandlerRunID) -> Bool {
-        guard !hasEnded, ownsPolicy else { return false }
+        guard ownsPolicy else { return false }
         fencingCall = id
+        guard !hasEnded else {
+            yield()
+            return true
+        }
         if verdict.mayAcknowledgeAlone || !isDeciding(on: peer) { answerEngine() }
         return true
     }
@@ -184,7 +226,7 @@ final class MountJudge {
         reactor.addTimer(at: reactor.now + Self.lookInterval) { [weak self] in
             guard let self, !hasEnded, membership.isMember() else { return }
             lastLook = reactor.now
-            if verdict == .together, isConnected, ownsPolicy != isJudging { setPolicy(isJudging) }
+            updatePolicy()
             if isDeciding(on: peer) { membership.extendWriteTimeout() }
             if isConnected, isJudging, runner.silence > Self.silenceLimit { suspect() }
             look()
@@ -214,15 +256,12 @@ final class MountJudge {
     }
 
     private func reunite() {
-        switch verdict {
-        case .frozen, .failed:
-            // The other host went on and gave this host's locks to itself.
-            membership.host.fence("the other host went on alone while this one was frozen")
-        case .alone:
+        // Who was frozen and is connected with the same data: the other one was frozen too. Had it gone on, this one
+        // would have to take its data, and a Primary cannot.
+        if verdict != .together {
             membership.environment.log(.notice, "\(membership.uuid): both hosts have the same data again")
-            take(.reunited)
-        case .together, .undecided: take(.reunited)
         }
+        take(.reunited)
     }
 
     /// The admin says that the peer is dead. Nil, or why that means nothing now.

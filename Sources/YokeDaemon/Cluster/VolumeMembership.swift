@@ -217,8 +217,8 @@ final class VolumeMembership {
         device?.hold(isHolding)
     }
 
-    /// While the judge has no verdict that lets this host go on, the signs of life that wait mean nothing: the other host
-    /// could not see them anyway.
+    /// While the judge has no verdict that lets this host go on, the signs of life that wait mean nothing: the other
+    /// host could not see them anyway.
     func extendWriteTimeout() {
         region.extendWriteTimeout()
     }
@@ -279,7 +279,7 @@ final class VolumeMembership {
         guard stopReason == nil else { return }
         stopReason = reason
         region.fence()
-        judge?.end()
+        judge?.stop()
         locks?.fence(reason)
         domain?.abandon()
         volume?.fence(reason)

@@ -55,6 +55,20 @@ struct SuspensionTests {
         #expect(pair.a.outOfSync == 0)
     }
 
+    @Test("who yields keeps the old generation and takes the other's data")
+    func yieldToPeer() {
+        let pair = stonithPair(nil)
+        pair.cut()
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        pair.pass(.seconds(60))
+        #expect(pair.a.completions[id] == nil && pair.a.state.suspFen)
+        let before = pair.a.volume.uuids![0]
+        #expect(pair.a.run(.yieldToPeer(zero)) == .success)
+        #expect(!pair.a.state.isSuspended)
+        #expect(pair.a.volume.uuids![0] == before)
+        #expect(pair.a.outOfSync >= 1)
+    }
+
     @Test("resume-io lets frozen writes go with a new generation")
     func resumeIO() {
         let pair = stonithPair(1)
