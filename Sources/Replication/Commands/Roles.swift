@@ -64,6 +64,8 @@ extension ReplicationEngine {
         switch result {
         case _ where result.isSuccess:
             body(self, result, promotion)
+        case .inTransientState where isLeftInconsistent(volume):
+            body(self, refuseInconsistent(promotion), promotion)
         case .refusedByPeer where promotion.request.pdsk != nil:
             next.request.pdsk = nil
             tryPromotion(next, body)
@@ -109,6 +111,16 @@ extension ReplicationEngine {
         }
     }
 
+    /// Blocks of the last resync failed, and no other one came while this promotion waited.
+    ///
+    /// Deviation: kernels take the state for one that will pass and wait until the tool is killed (cmd-timeout-medium).
+    private func refuseInconsistent(_ promotion: Promotion) -> StateChangeResult {
+        let (volume, result) = (promotion.volume, StateChangeResult.noUpToDateDisk)
+        let wanted = decide(volume, promotion.request, .soft).wanted
+        for line in StateLog.refusal(result, state: volume.state, wanted: wanted) { log(.error, volume, line) }
+        return result
+    }
+
     /// What fencing found, as far as it goes beyond what the state knows.
     private func fencedPeerDisk(_ volume: Volume) -> DiskState? {
         volume.state.pdsk > .outdated ? .outdated : nil
@@ -151,7 +163,7 @@ extension ReplicationEngine {
     func demote(_ volume: Volume, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void) {
         requestChange(volume, StateRequest(role: .secondary)) { engine, result in
             guard result == .success else { return body(engine, result) }
-            engine.when({ _ in volume.counters.applicationPending == 0 }) { engine in
+            engine.whenPeerHasAll(volume) { engine in
                 if let disk = volume.usableDisk {
                     disk.uuids.setRole(isPrimary: false)
                     disk.touch()
@@ -165,6 +177,21 @@ extension ReplicationEngine {
                     engine.syncMetadata(volume, conclude)
                 }
             }
+        }
+    }
+
+    /// Runs `body` when all requests of the volume are answered and the peer has acknowledged their epochs: who is
+    /// promoted there must find all that applications here were told to be written. Without the peer nothing is awaited
+    /// from it: what it lacks is marked.
+    ///
+    /// Deviation: kernels wait for the answers only, and with protocols A and B writes may be on their way yet.
+    private func whenPeerHasAll(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
+        when({ _ in volume.counters.applicationPending == 0 }) { engine in
+            let last = engine.closedEpoch()
+            let serial = engine.connection.serial
+            engine.when({ engine in
+                !engine.connection.isLive || engine.connection.serial != serial || engine.isAcknowledged(upTo: last)
+            }, body)
         }
     }
 }

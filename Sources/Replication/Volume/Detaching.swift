@@ -108,7 +108,7 @@ extension ReplicationEngine {
             releaseDurabilityWaits(disk, all: true)
             // Extents of a log that is gone are nobody's.
             for index in requests.indexes where requests[index].volume === volume {
-                requests[index].flags.remove(.inActivityLog)
+                requests[index].flags.remove([.inActivityLog, .passedLog])
             }
             for index in peerRequests.indexes where peerRequests[index].volume === volume {
                 peerRequests[index].flags.remove(.inActivityLog)

@@ -19,9 +19,7 @@ struct PendingFlush {
 
 extension ReplicationEngine {
     func startFlush(_ request: ApplicationRequest, _ volume: Volume) {
-        closeEpoch()
-        var lastEpoch: UInt32?
-        if log.epochs.count > 0 { lastEpoch = log.epochs[log.epochs.count - 1].number }
+        let lastEpoch = closedEpoch()
         let disk = volume.usableDisk
         flushes.append(
             PendingFlush(id: request.id, volume: volume, isLocalPending: disk != nil, lastEpoch: lastEpoch))
@@ -53,8 +51,14 @@ extension ReplicationEngine {
         }
     }
 
+    /// Closes the current epoch; returns the last one that the peer has not acknowledged, nil: there is none.
+    func closedEpoch() -> UInt32? {
+        closeEpoch()
+        return log.epochs.count > 0 ? log.epochs[log.epochs.count - 1].number : nil
+    }
+
     /// No epoch up to `number` waits for an acknowledgement that can be expected. Spec: drbd-wire 14.3.
-    private func isAcknowledged(upTo number: UInt32?) -> Bool {
+    func isAcknowledged(upTo number: UInt32?) -> Bool {
         guard let number else { return true }
         for place in 0..<log.epochs.count {
             let epoch = log.epochs[place]

@@ -23,6 +23,26 @@ struct ProtocolTests {
         #expect(pair.a.volume.peerPending == 0 && pair.b.volume.unacknowledged == 0)
     }
 
+    @Test(
+        "a demotion ends when the peer has all that was answered",
+        arguments: [NetworkOptions.WireProtocol.a, .b, .c], [true, false])
+    func demotion(wireProtocol: NetworkOptions.WireProtocol, isDiskless: Bool) {
+        let pair = EnginePair()
+        pair.network.wireProtocol = wireProtocol
+        pair.bringUpEqual()
+        pair.a.promote()
+        if isDiskless { pair.a.run(.detach(zero, force: false)) }
+        pair.a.write(sector: 0, fill: 9)
+        pair.b.extraDiskLatency = .milliseconds(300)
+        let id = pair.a.startWrite(sector: 0, byteCount: 65536, fill: 1)
+        #expect(pair.run { pair.a.completions[id] == 0 })
+        #expect(pair.a.demote() == .success)
+        #expect(pair.b.disk.bytes(sector: 0, count: 65536).allSatisfy { $0 == 1 })
+        pair.b.disk.crash()
+        #expect(pair.b.disk.bytes(sector: 0, count: 65536).allSatisfy { $0 == 1 })
+        #expect(pair.areConnected)
+    }
+
     @Test("discards and zeroes read as zeroes on both disks")
     func discards() {
         let pair = EnginePair()

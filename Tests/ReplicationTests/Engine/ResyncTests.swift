@@ -204,4 +204,21 @@ struct ResyncTests {
         #expect(pair.b.state.disk == .inconsistent)
         #expect(pair.b.state.conn == .connected)
     }
+
+    @Test("nobody is promoted on a disk that stayed Inconsistent", arguments: [false, true])
+    func promotionOfInconsistent(isForced: Bool) {
+        let pair = EnginePair()
+        for node in [pair.a, pair.b] as [TestNode] { node.diskOptions.onIOError = .passOn }
+        pair.bringUpEqual()
+        pair.a.disk.badSectors = 800..<808
+        pair.a.run(.invalidateRemote(zero))
+        // The first repair is over, the next one is far.
+        pair.pass(.seconds(11))
+        #expect(pair.b.stateText == "Connected Secondary/Secondary Inconsistent/UpToDate")
+        let begin = pair.now
+        #expect(pair.b.promote(force: isForced) == .refused(.noUpToDateDisk))
+        #expect(pair.now - begin < .seconds(5))
+        #expect(pair.b.logged("State change failed: Need access to UpToDate data"))
+        #expect(pair.b.stateText == "Connected Secondary/Secondary Inconsistent/UpToDate")
+    }
 }
