@@ -189,9 +189,10 @@ extension ReplicationEngine {
         when({ _ in volume.counters.applicationPending == 0 }) { engine in
             let last = engine.closedEpoch()
             let serial = engine.connection.serial
-            engine.when({ engine in
-                !engine.connection.isLive || engine.connection.serial != serial || engine.isAcknowledged(upTo: last)
-            }, body)
+            engine.when(
+                { engine in
+                    !engine.connection.isLive || engine.connection.serial != serial || engine.isAcknowledged(upTo: last)
+                }, body)
         }
     }
 }
