@@ -160,10 +160,24 @@ extension ReplicationEngine {
 
     // MARK: Demotion
 
+    /// Nothing that an application was told may be on its way when the role changes: a Secondary begins no generation
+    /// when its connection breaks, and would come back as equal with data that the peer lacks.
+    ///
+    /// Deviation: kernels change the role first and wait then.
     func demote(_ volume: Volume, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void) {
+        let request = StateRequest(role: .secondary)
+        guard volume.state.role == .primary, decide(volume, request, .soft).result == .success else {
+            return changeToSecondary(volume, body)
+        }
+        whenPeerHasAll(volume) { engine in engine.changeToSecondary(volume, body) }
+    }
+
+    private func changeToSecondary(
+        _ volume: Volume, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void
+    ) {
         requestChange(volume, StateRequest(role: .secondary)) { engine, result in
             guard result == .success else { return body(engine, result) }
-            engine.whenPeerHasAll(volume) { engine in
+            engine.when({ _ in volume.counters.applicationPending == 0 }) { engine in
                 if let disk = volume.usableDisk {
                     disk.uuids.setRole(isPrimary: false)
                     disk.touch()
@@ -180,19 +194,19 @@ extension ReplicationEngine {
         }
     }
 
-    /// Runs `body` when all requests of the volume are answered and the peer has acknowledged their epochs: who is
-    /// promoted there must find all that applications here were told to be written. Without the peer nothing is awaited
-    /// from it: what it lacks is marked.
-    ///
-    /// Deviation: kernels wait for the answers only, and with protocols A and B writes may be on their way yet.
+    /// Runs `body` when all requests of the volume are answered, the peer has acknowledged their epochs, and it lacks
+    /// nothing that it was only told of (Ahead). When the connection breaks first, what the peer lacks is marked and a
+    /// new generation begins.
     private func whenPeerHasAll(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
         when({ _ in volume.counters.applicationPending == 0 }) { engine in
             let last = engine.closedEpoch()
             let serial = engine.connection.serial
-            engine.when(
-                { engine in
-                    !engine.connection.isLive || engine.connection.serial != serial || engine.isAcknowledged(upTo: last)
-                }, body)
+            let isOver: (ReplicationEngine) -> Bool = { engine in
+                let connection = engine.connection
+                guard connection.isLive, connection.serial == serial else { return connection.phase != .closing }
+                return volume.state.conn != .ahead && engine.isAcknowledged(upTo: last)
+            }
+            engine.when(isOver, body)
         }
     }
 }
