@@ -199,6 +199,8 @@ extension ReplicationEngine {
                 hasWriteSame: connection.dialect.features.contains(.writeSame), faults: faults),
             demotion: demotion)
         for record in decision.log { log(record.level, volume, record.text) }
+        // Of an earlier handshake that the peer did not ask about.
+        if demotion == .notTried { volume.uncorrectedUUIDs = nil }
         switch decision.comparison.correction {
         case .own(let uuids):
             // A peer that attaches decides after it was told, and must come to the mirrored result.

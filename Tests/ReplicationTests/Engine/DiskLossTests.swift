@@ -180,4 +180,22 @@ struct DiskLossTests {
         #expect(!pair.a.disk.superblock.flags.contains(.primaryIndicator))
         #expect(pair.run { pair.b.state.conn == .wfConnection })
     }
+
+    @Test("what a failed flush lost on the Secondary is synced to it")
+    func failedFlush() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        #expect(pair.a.flush() == 0)
+        pair.b.disk.failsFlushes = true
+        for block in 0..<5 { pair.a.write(sector: UInt64(block) * 8, fill: 2) }
+        #expect(pair.run { pair.b.state.disk == .diskless })
+        #expect(pair.b.disk.bytes(sector: 0, count: 512).allSatisfy { $0 == 1 })
+        pair.b.disk.failsFlushes = false
+        #expect(pair.run { pair.areConnected })
+        pair.b.attach()
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
+        #expect(pair.areDisksEqual)
+    }
 }
