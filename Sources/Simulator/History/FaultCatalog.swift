@@ -17,7 +17,7 @@ package enum FaultCatalog {
         Entry(name: "clearBitOnWriteAck", fault: .clearBitOnWriteAck),
         Entry(name: "rotateOnSyncUUID", fault: .rotateOnSyncUUID),
         Entry(name: "forgetNewCurrentUUID", fault: .forgetNewCurrentUUID),
-        Entry(name: "ignoreConflicts", fault: .ignoreConflicts),
+        Entry(name: "ignoreConflicts", fault: .ignoreConflicts, emphasis: .meetingWrites),
         Entry(name: "skipResyncLock", fault: .skipResyncLock),
         Entry(name: "compareUUIDLowBit", fault: .compareUUIDLowBit),
         Entry(name: "dropOutOfSyncOnDisconnect", fault: .dropOutOfSyncOnDisconnect),
