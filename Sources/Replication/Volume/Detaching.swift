@@ -92,7 +92,8 @@ extension ReplicationEngine {
                 return
             }
             engine.writeBitmap(volume, .changed) { engine, isSuccess in
-                if !isSuccess || (disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil) {
+                let isUnwritten = disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil
+                if !isSuccess || isUnwritten || disk.isDistrusted {
                     disk.flags.insert(.fullSync)
                     disk.touch()
                 }

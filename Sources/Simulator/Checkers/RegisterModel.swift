@@ -153,11 +153,14 @@ final class RegisterModel {
     func crash(host: Int, losesCache: Bool, now: UInt64) {
         orphans.append(contentsOf: underWay[host])
         underWay[host].removeAll()
-        if losesCache {
-            for entry in superseded[host] { cells[host][entry.index].insert(entry.write) }
-            superseded[host].removeAll()
-        }
+        if losesCache { loseCache(host: host) }
         if !isSessionLive[1 - host] { endOrphans(now: now) }
+    }
+
+    /// What the host had before the writes that it did not flush may be back.
+    func loseCache(host: Int) {
+        for entry in superseded[host] { cells[host][entry.index].insert(entry.write) }
+        superseded[host].removeAll()
     }
 
     /// Nothing of what crashed hosts had under way can take effect any more.

@@ -193,6 +193,9 @@ struct DiskLossTests {
         #expect(pair.run { pair.b.state.disk == .diskless })
         #expect(pair.b.disk.bytes(sector: 0, count: 512).allSatisfy { $0 == 1 })
         pair.b.disk.failsFlushes = false
+        // Nothing that this disk says about itself is to be believed.
+        #expect(pair.b.disk.superblock.flags.contains(.fullSync))
+        #expect(!pair.b.disk.superblock.flags.contains(.consistent))
         #expect(pair.run { pair.areConnected })
         pair.b.attach()
         #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
