@@ -146,6 +146,7 @@ extension ReplicationEngine {
     /// Forgets the peer: what it may not have on stable storage is out of sync, and answered with the local result.
     /// Spec: drbd-wire 21.2 step 2.
     func clearTransferLog() {
+        failFlushesOfPeer()
         log.epochs = RingQueue()
         log.isBarrierDue = false
         log.untransmitted = RingQueue()
@@ -211,7 +212,7 @@ extension ReplicationEngine {
             }
         }
         // Those that are answered to the application end no epoch any more.
-        closeEpoch()
+        moveFlushes(to: closedEpoch())
         changed()
     }
 }

@@ -14,7 +14,7 @@ struct PendingFlush {
     var isLocalPending: Bool
     var errno: Int32 = 0
     /// Last epoch that must be acknowledged; nil: none was open.
-    let lastEpoch: UInt32?
+    var lastEpoch: UInt32?
 }
 
 extension ReplicationEngine {
@@ -49,6 +49,19 @@ extension ReplicationEngine {
             flushes.remove(at: place)
             complete(flush.id, flush.volume, errno: flush.errno)
         }
+    }
+
+    /// The peer is gone with epochs that it did not acknowledge: where its copy was the only good one, nobody knows
+    /// whether a flush that waited for them could keep its promise.
+    func failFlushesOfPeer() {
+        for place in flushes.indices where !isAcknowledged(upTo: flushes[place].lastEpoch) {
+            if flushes[place].volume.state.disk != .upToDate { flushes[place].errno = Errno.io }
+        }
+    }
+
+    /// All writes that the peer did not acknowledge were sent again, in new epochs: flushes wait for these.
+    func moveFlushes(to lastEpoch: UInt32?) {
+        for place in flushes.indices where flushes[place].lastEpoch != nil { flushes[place].lastEpoch = lastEpoch }
     }
 
     /// Closes the current epoch; returns the last one that the peer has not acknowledged, nil: there is none.

@@ -201,4 +201,44 @@ struct DiskLossTests {
         #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
         #expect(pair.areDisksEqual)
     }
+
+    @Test("a flush of a Primary without a disk fails with the peer that did not acknowledge it")
+    func flushOnPeerAlone() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        #expect(pair.a.write(sector: 8, fill: 1) == 0)
+        pair.b.extraDiskLatency = .milliseconds(300)
+        #expect(pair.a.write(sector: 16, fill: 2) == 0)
+        let id = pair.a.startRequest(.flush)
+        pair.pass(.milliseconds(10))
+        #expect(pair.a.completions[id] == nil)
+        pair.crash(pair.b)
+        #expect(pair.a.finish(id) == 5)
+    }
+
+    @Test("a flush that waited for the peer's return covers what is sent again")
+    func flushSentAgain() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        pair.b.extraDiskLatency = .milliseconds(300)
+        let write = pair.a.startWrite(sector: 16, fill: 2)
+        #expect(pair.a.finish(write) == 0)
+        let id = pair.a.startRequest(.flush)
+        pair.pass(.milliseconds(10))
+        pair.crash(pair.b)
+        #expect(pair.run { pair.a.state.suspNod })
+        #expect(pair.a.completions[id] == nil)
+        pair.b.restart()
+        pair.b.bringUp()
+        #expect(pair.a.finish(id) == 0)
+        pair.crash(pair.b)
+        #expect(pair.b.disk.bytes(sector: 16, count: 512).allSatisfy { $0 == 2 })
+    }
 }
