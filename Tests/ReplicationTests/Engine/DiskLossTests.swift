@@ -241,4 +241,31 @@ struct DiskLossTests {
         pair.crash(pair.b)
         #expect(pair.b.disk.bytes(sector: 16, count: 512).allSatisfy { $0 == 2 })
     }
+
+    @Test("a Primary whose disk fails before its target has the data does not go on with the target's")
+    func sourceFailsEarly() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.run(.disconnect(force: false))
+        #expect(pair.run { pair.a.state.conn == .wfConnection })
+        pair.a.write(sector: 8, fill: 7)
+        pair.a.disk.hasBadMetadata = true
+        pair.b.run(.connect(pair.network, ConnectOnce()))
+        #expect(pair.run { pair.a.state.disk == .diskless && pair.a.state.conn == .connected })
+        pair.pass(.seconds(1))
+        #expect(pair.a.state.suspNod && pair.a.state.pdsk == .inconsistent)
+        let wasMisled = pair.a.changes.contains {
+            guard case .volume(_, _, let state) = $0 else { return false }
+            return state.disk <= .failed && state.conn == .connected && state.pdsk == .upToDate
+        }
+        #expect(!wasMisled)
+        pair.a.disk.hasBadMetadata = false
+        #expect(pair.a.attach() == .success)
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 7 })
+    }
 }
