@@ -15,6 +15,7 @@ struct Campaign {
     let seconds: Int
     let failuresMax: Int
     let fault: String?
+    let emphasis: String?
     var announcesFailures = false
 
     private(set) var failures: [Failure] = []
@@ -24,13 +25,14 @@ struct Campaign {
     private(set) var marks = CoverageCounts()
     private(set) var elapsed = 0.0
 
-    init(first: UInt64, count: Int, jobs: Int, seconds: Int, failuresMax: Int, fault: String?) {
+    init(first: UInt64, count: Int, jobs: Int, seconds: Int, failuresMax: Int, fault: String?, emphasis: String?) {
         self.first = first
         self.count = count
         self.jobs = min(jobs, count)
         self.seconds = seconds
         self.failuresMax = failuresMax
         self.fault = fault
+        self.emphasis = emphasis
     }
 
     mutating func run() {
@@ -62,6 +64,7 @@ struct Campaign {
             String(ofLane - done), "--stride", String(jobs),
         ]
         if let fault { arguments += ["--fault", fault] }
+        if let emphasis { arguments += ["--emphasis", emphasis] }
         return WorkerProcess(lane: lane, done: done, arguments: arguments)
     }
 
@@ -114,7 +117,8 @@ struct Campaign {
         failures.append(failure)
         guard announcesFailures else { return }
         print("FAILED seed \(failure.seed): \(failure.text)")
-        print("  replay: yoke-sim run --seed \(failure.seed) --trace\(fault.map { " --fault \($0)" } ?? "")")
+        let options = (emphasis.map { " --emphasis \($0)" } ?? "") + (fault.map { " --fault \($0)" } ?? "")
+        print("  replay: yoke-sim run --seed \(failure.seed) --trace\(options)")
         fflush(nil)
     }
 

@@ -22,7 +22,7 @@ struct FaultsCommand: ParsableCommand {
     var jobs = 2
 
     @Option(help: "Faults that may stay unnoticed.")
-    var missedMax = 2
+    var missedMax = 0
 
     @Option(help: ArgumentHelp("Only this fault.", valueName: "name"))
     var only: String?
@@ -53,7 +53,7 @@ struct FaultsCommand: ParsableCommand {
             fflush(nil)
         }
         print("\(caught) of \(faults.count) faults caught")
-        if faults.count - caught > (only == nil ? missedMax : 0) { throw ExitCode(1) }
+        if faults.count - caught > missedMax { throw ExitCode(1) }
     }
 
     private struct Search {
@@ -69,12 +69,12 @@ struct FaultsCommand: ParsableCommand {
         while search.histories < seeds, secondsLeft > 0 {
             var campaign = Campaign(
                 first: next, count: seeds - search.histories, jobs: jobs, seconds: secondsLeft, failuresMax: 1,
-                fault: fault.name)
+                fault: fault.name, emphasis: fault.emphasis?.rawValue)
             campaign.run()
             search.histories += campaign.histories
             secondsLeft -= Int(campaign.elapsed)
             guard let failure = campaign.failures.first else { break }
-            guard failsAnyway(failure.seed) else {
+            guard failsAnyway(failure.seed, fault) else {
                 search.failure = failure
                 break
             }
@@ -84,8 +84,10 @@ struct FaultsCommand: ParsableCommand {
         return search
     }
 
-    private func failsAnyway(_ seed: UInt64) -> Bool {
-        var campaign = Campaign(first: seed, count: 1, jobs: 1, seconds: 0, failuresMax: 1, fault: nil)
+    private func failsAnyway(_ seed: UInt64, _ fault: FaultCatalog.Entry) -> Bool {
+        var campaign = Campaign(
+            first: seed, count: 1, jobs: 1, seconds: 0, failuresMax: 1, fault: nil,
+            emphasis: fault.emphasis?.rawValue)
         campaign.run()
         return !campaign.failures.isEmpty
     }

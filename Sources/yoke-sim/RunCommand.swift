@@ -31,6 +31,9 @@ struct RunCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Break a rule of the engine on purpose; see `yoke-sim faults`.", valueName: "name"))
     var fault: String?
 
+    @Option(help: "Only histories of a kind: \(Scenario.Emphasis.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var emphasis: Scenario.Emphasis?
+
     @Flag(help: "Print the seeds that reach this situation.")
     var listMarks = false
 
@@ -47,7 +50,7 @@ struct RunCommand: ParsableCommand {
         if listMarks { return print(CoverageMark.allCases.map(\.name).joined(separator: "\n")) }
         var campaign = Campaign(
             first: first == 0 ? UInt64(time(nil)) << 16 : first, count: seeds, jobs: jobs, seconds: seconds,
-            failuresMax: failuresMax, fault: fault)
+            failuresMax: failuresMax, fault: fault, emphasis: emphasis?.rawValue)
         campaign.announcesFailures = true
         campaign.run()
         campaign.printSummary()
@@ -62,7 +65,8 @@ struct RunCommand: ParsableCommand {
 
     private func runOne(_ seed: UInt64) throws {
         let faults = fault.flatMap { FaultCatalog.find($0) } ?? []
-        let outcome = History.run(seed: seed, plantedFaults: faults, output: trace ? { Self.say($0) } : nil)
+        let outcome = History.run(
+            seed: seed, emphasis: emphasis, plantedFaults: faults, output: trace ? { Self.say($0) } : nil)
         print(
             "trace hash \(String(outcome.traceHash, radix: 16)), \(outcome.events) events, \(outcome.requests) requests, "
                 + "\(outcome.length / 1_000_000_000) s of virtual time")
@@ -73,3 +77,5 @@ struct RunCommand: ParsableCommand {
         print("seed \(seed) is good")
     }
 }
+
+extension Scenario.Emphasis: ExpressibleByArgument {}

@@ -11,6 +11,7 @@ struct WorkCommand: ParsableCommand {
     @Option var count: Int
     @Option var stride: UInt64
     @Option var fault: String?
+    @Option var emphasis: Scenario.Emphasis?
 
     func run() throws {
         let faults = fault.flatMap { FaultCatalog.find($0) } ?? []
@@ -18,7 +19,7 @@ struct WorkCommand: ParsableCommand {
         for number in 0..<UInt64(count) {
             let seed = first + number * stride
             say("B \(seed)")
-            let outcome = History.run(seed: seed, plantedFaults: faults)
+            let outcome = History.run(seed: seed, emphasis: emphasis, plantedFaults: faults)
             if let failure = outcome.failure {
                 say("F \(seed) \(failure)")
             } else {

@@ -64,6 +64,8 @@ extension ReplicationEngine {
         switch result {
         case _ where result.isSuccess:
             body(self, result, promotion)
+        case .inTransientState where isLeftInconsistent(volume):
+            body(self, refuseInconsistent(promotion), promotion)
         case .refusedByPeer where promotion.request.pdsk != nil:
             next.request.pdsk = nil
             tryPromotion(next, body)
@@ -109,6 +111,16 @@ extension ReplicationEngine {
         }
     }
 
+    /// Blocks of the last resync failed, and no other one came while this promotion waited.
+    ///
+    /// Deviation: kernels take the state for one that will pass and wait until the tool is killed (cmd-timeout-medium).
+    private func refuseInconsistent(_ promotion: Promotion) -> StateChangeResult {
+        let (volume, result) = (promotion.volume, StateChangeResult.noUpToDateDisk)
+        let wanted = decide(volume, promotion.request, .soft).wanted
+        for line in StateLog.refusal(result, state: volume.state, wanted: wanted) { log(.error, volume, line) }
+        return result
+    }
+
     /// What fencing found, as far as it goes beyond what the state knows.
     private func fencedPeerDisk(_ volume: Volume) -> DiskState? {
         volume.state.pdsk > .outdated ? .outdated : nil
@@ -148,7 +160,21 @@ extension ReplicationEngine {
 
     // MARK: Demotion
 
+    /// Nothing that an application was told may be on its way when the role changes: a Secondary begins no generation
+    /// when its connection breaks, and would come back as equal with data that the peer lacks.
+    ///
+    /// Deviation: kernels change the role first and wait then.
     func demote(_ volume: Volume, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void) {
+        let request = StateRequest(role: .secondary)
+        guard volume.state.role == .primary, decide(volume, request, .soft).result == .success else {
+            return changeToSecondary(volume, body)
+        }
+        whenPeerHasAll(volume) { engine in engine.changeToSecondary(volume, body) }
+    }
+
+    private func changeToSecondary(
+        _ volume: Volume, _ body: @escaping (ReplicationEngine, StateChangeResult) -> Void
+    ) {
         requestChange(volume, StateRequest(role: .secondary)) { engine, result in
             guard result == .success else { return body(engine, result) }
             engine.when({ _ in volume.counters.applicationPending == 0 }) { engine in
@@ -165,6 +191,22 @@ extension ReplicationEngine {
                     engine.syncMetadata(volume, conclude)
                 }
             }
+        }
+    }
+
+    /// Runs `body` when all requests of the volume are answered, the peer has acknowledged their epochs, and it lacks
+    /// nothing that it was only told of (Ahead). When the connection breaks first, what the peer lacks is marked and a
+    /// new generation begins.
+    private func whenPeerHasAll(_ volume: Volume, _ body: @escaping (ReplicationEngine) -> Void) {
+        when({ _ in volume.counters.applicationPending == 0 }) { engine in
+            let last = engine.closedEpoch()
+            let serial = engine.connection.serial
+            let isOver: (ReplicationEngine) -> Bool = { engine in
+                let connection = engine.connection
+                guard connection.isLive, connection.serial == serial else { return connection.phase != .closing }
+                return volume.state.conn != .ahead && engine.isAcknowledged(upTo: last)
+            }
+            engine.when(isOver, body)
         }
     }
 }

@@ -6,6 +6,8 @@ internal import EngineKit
 extension ReplicationEngine {
     /// How long a transient state is waited out. Deviation: kernels wait until the administrator loses patience.
     private static let transientStateLimit = Duration.seconds(30)
+    /// How long a promotion waits for the resync that a disk needs which stayed Inconsistent.
+    private static let inconsistentLimit = Duration.seconds(3)
 
     // MARK: Asking
 
@@ -22,7 +24,8 @@ extension ReplicationEngine {
                 body(engine, result)
                 return
             }
-            let limit = giveUpAt ?? engine.now + Self.transientStateLimit
+            let patience = engine.isLeftInconsistent(volume) ? Self.inconsistentLimit : Self.transientStateLimit
+            let limit = giveUpAt ?? engine.now + patience
             let count = engine.stateChangeCount
             engine.after(limit - engine.now) { $0.changed() }
             engine.when({ $0.stateChangeCount != count || $0.now >= limit }) { engine in

@@ -130,4 +130,6 @@ struct ReceivedEpoch {
     /// Writes that a disk works on.
     var pendingCount = 0
     var flushesPending = 0
+    /// A disk could not be flushed: what was written may be gone.
+    var hasFailedFlush = false
 }

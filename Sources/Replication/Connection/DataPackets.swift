@@ -138,15 +138,23 @@ extension ReplicationEngine {
         guard let disk = volume.usableDisk, disk.options.diskFlushes, disk.hasUnflushedData else { return }
         connection.epoch.flushesPending += 1
         let serial = connection.serial
-        flushData(volume, disk) { engine, _ in
+        flushData(volume, disk) { engine, errno in
             guard engine.connection.serial == serial else { return }
             engine.connection.epoch.flushesPending -= 1
+            if errno != 0 { engine.connection.epoch.hasFailedFlush = true }
             engine.finishEpochIfFlushed()
         }
     }
 
     private func finishEpochIfFlushed() {
         guard connection.epoch.stage == .flushing, connection.epoch.flushesPending == 0 else { return }
+        guard !connection.epoch.hasFailedFlush else {
+            // The peer marks what was not acknowledged as stable when the connection ends. Deviation: kernels
+            // acknowledge it, and no resync brings back what the disk has lost.
+            log(.error, "the writes of epoch \(connection.epoch.barrier) may not be on stable storage, reconnecting")
+            loseConnection(.networkFailure)
+            return
+        }
         if !faults.contains(.barrierAckBeforeFlush) { sendBarrierAck() }
         connection.epoch = ReceivedEpoch()
         changed()

@@ -47,6 +47,11 @@ extension ReplicationEngine {
         if own.pdsk == .upToDate, realDisk == .inconsistent, own.conn == .connected, peer.conn > .syncSource {  // 5
             realDisk = .upToDate
         }
+        // A target that still waits for the data of a disk that is gone here. Deviation: kernels take it for UpToDate, since
+        // they are Connected again (rule 5 of drbd-disk-and-state 11.1), and go on with its old data.
+        if own.conn == .connected, own.disk <= .failed, peer.conn.isOfTarget, realDisk > .inconsistent {
+            realDisk = .inconsistent
+        }
         guard needsHandshake(volume, peer) else {
             concludeState(volume, peer, realDisk, connection: nextConnection(own, peer))
             return .done
@@ -199,6 +204,8 @@ extension ReplicationEngine {
                 hasWriteSame: connection.dialect.features.contains(.writeSame), faults: faults),
             demotion: demotion)
         for record in decision.log { log(record.level, volume, record.text) }
+        // Of an earlier handshake that the peer did not ask about.
+        if demotion == .notTried { volume.uncorrectedUUIDs = nil }
         switch decision.comparison.correction {
         case .own(let uuids):
             // A peer that attaches decides after it was told, and must come to the mirrored result.
@@ -248,6 +255,19 @@ extension ReplicationEngine {
                 syncMetadata(volume) { engine in conclude(engine, true) }
             }
             return .waits
+        }
+    }
+}
+
+extension ConnectionState {
+    /// Whether a node in this state has yet to get data that its peer has.
+    fileprivate var isOfTarget: Bool {
+        switch self {
+        case .startingSyncT, .wfBitMapT, .wfSyncUUID, .syncTarget, .pausedSyncT, .behind: true
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure, .protocolError,
+            .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS, .wfBitMapS, .syncSource, .verifyS,
+            .verifyT, .pausedSyncS, .ahead:
+            false
         }
     }
 }

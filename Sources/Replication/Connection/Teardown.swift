@@ -80,6 +80,7 @@ extension ReplicationEngine {
             volume.considersResync = false
             volume.stateChangeReply = nil
             volume.bitmapReceiver = nil
+            volume.uncorrectedUUIDs = nil
             cancelResync(volume)
         }
         connection.stateChangeReply = nil

@@ -79,8 +79,8 @@ extension ReplicationEngine {
         }
         guard let disk = volume.usableDisk else { return }
         let reason = StateRules.newGeneration(
-            from: old, to: new, bitmapUUID: disk.uuids.bitmap, mayTargetBeDone: volume.mayTargetBeDone,
-            faults: faults)
+            from: old, to: new, bitmapUUID: disk.uuids.bitmap, isResyncOpen: disk.uuids.isResyncOpen,
+            mayTargetBeDone: volume.mayTargetBeDone, faults: faults)
         guard reason != nil else { return }
         if old.conn < .connected, new.role != .primary, new.peer == .primary {
             // A Primary without a disk may yet refuse this data.

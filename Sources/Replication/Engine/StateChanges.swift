@@ -115,6 +115,7 @@ extension ReplicationEngine {
         if !isLogged, let text = StateLog.change(from: old, to: new) { log(.info, volume, text) }
         actions.append(.changed(.volume(volume.number, from: old, to: new)))
         if new.conn >= .connected || new.conn < .wfReportParams { volume.isHandshakeStateSent = false }
+        if old.conn >= .connected, new.conn < .connected { volume.hasLostPrimaryPeer = old.peer == .primary }
         // The peer was forced to be the one with the data. Spec: drbd-wire 8.3 step 7.
         if old.disk == .inconsistent, old.pdsk == .inconsistent, old.peer == .secondary, new.peer == .primary {
             volume.considersResync = true

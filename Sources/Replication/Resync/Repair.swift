@@ -21,6 +21,9 @@ extension ReplicationEngine {
         armRepair(volume, after: delay)
     }
 
+    /// Whether the disk is Inconsistent and no resync is under way that would change it.
+    func isLeftInconsistent(_ volume: Volume) -> Bool { needsRepair(volume.state) }
+
     private func needsRepair(_ state: DeviceState) -> Bool {
         state.conn == .connected && state.disk == .inconsistent && state.pdsk == .upToDate
     }

@@ -128,6 +128,7 @@ extension ReplicationEngine {
         let total = UInt64(disk.bitmap.setBitCount)
         let resync = Resync(asSource ? .source : .target, totalBits: total, now: now)
         volume.resync = resync
+        volume.resyncCount += 1
         volume.mayTargetBeDone = false
         let result = change(volume, request, .soft)
         guard result.isSuccess else {
@@ -209,6 +210,7 @@ extension ReplicationEngine {
         if let resync = volume.resync {
             volume.counters.peerPending -= resync.outstandingCount
             volume.resync = nil
+            volume.resyncCount += 1
         }
         volume.resyncTickAt = nil
         volume.resyncExtents.removeAll()

@@ -22,6 +22,7 @@ extension ReplicationEngine {
             return .done
         }
         let index = insertPeerRead(.resyncRead, request, volume)
+        peerRequests[index].resyncCount = volume.resyncCount
         lockThenRead(index)
         return .done
     }
@@ -93,7 +94,11 @@ extension ReplicationEngine {
         // when the input is done: the reply stands on the data socket by then, and they come behind it.
         if request.flags.contains(.holdsExtent) { unlockExtent(volume, sector: request.sector) }
         volume.counters.unacknowledged -= 1
-        let isCurrent = request.connectionSerial == connection.serial && connection.isLive
+        // A target whose disk left in between has forgotten what it asked for, and nothing has kept the block from being
+        // written here since. Deviation: kernels send it, and kernels write it.
+        let isCurrent =
+            request.connectionSerial == connection.serial && connection.isLive
+            && request.resyncCount == volume.resyncCount
         if errno == 0, isCurrent, let data = request.data {
             volume.counters.sentSectors += UInt64(request.byteCount / 512)
             sendBulk(

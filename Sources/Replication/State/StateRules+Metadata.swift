@@ -8,6 +8,8 @@ package enum NewGenerationReason: Equatable, Sendable {
     case disklessPeerPromoted
     /// The source of a resync is written to without the target, which may have finished.
     case resyncTargetLost
+    /// This Primary's disk was still being attached when the connection broke, and goes on alone.
+    case attachedAlone
 }
 
 extension StateRules {
@@ -49,12 +51,18 @@ extension StateRules {
     /// Whether a change begins a new data generation, so that a returning peer is seen to lack writes.
     /// Spec: drbd-disk-and-state 7.3, 12 steps 9 and 10.
     ///
-    /// - Parameter bitmapUUID: of the own disk; a generation that is open already covers the new one.
+    /// - Parameters:
+    ///   - bitmapUUID: of the own disk; a generation that is open already covers the new one.
+    ///   - isResyncOpen: unless it is that of a resync whose end is not known.
     package static func newGeneration(
-        from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, mayTargetBeDone: Bool = false,
-        faults: PlantedFaults = []
+        from old: DeviceState, to new: DeviceState, bitmapUUID: UInt64, isResyncOpen: Bool = false,
+        mayTargetBeDone: Bool = false, faults: PlantedFaults = []
     ) -> NewGenerationReason? {
         guard new.disk == .upToDate, !faults.contains(.forgetNewCurrentUUID) else { return nil }
+        // Deviation: kernels go on in the old generation, as at an attach without the peer.
+        if old.disk == .negotiating, new.conn < .connected, new.role == .primary, bitmapUUID == 0 || isResyncOpen {
+            return .attachedAlone
+        }
         if bitmapUUID != 0 {
             return mayTargetBeDone && isResyncTargetLost(from: old, to: new) ? .resyncTargetLost : nil
         }

@@ -66,7 +66,9 @@ extension ReplicationEngine {
     private func startAfterActivityLog(_ owner: OperationOwner, _ index: Int, isLogged: Bool) {
         if isLogged { markLogged(owner, index) }
         switch owner {
-        case .request: startWrite(index)
+        case .request:
+            if requests[index].volume.usableDisk != nil { requests[index].flags.insert(.passedLog) }
+            startWrite(index)
         case .peerRequest: startPeerWrite(index)
         case .metadata: preconditionFailure("metadata is not logged")
         }

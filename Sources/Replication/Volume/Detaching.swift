@@ -92,7 +92,8 @@ extension ReplicationEngine {
                 return
             }
             engine.writeBitmap(volume, .changed) { engine, isSuccess in
-                if !isSuccess || (disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil) {
+                let isUnwritten = disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil
+                if !isSuccess || isUnwritten || disk.isDistrusted {
                     disk.flags.insert(.fullSync)
                     disk.touch()
                 }
@@ -108,7 +109,7 @@ extension ReplicationEngine {
             releaseDurabilityWaits(disk, all: true)
             // Extents of a log that is gone are nobody's.
             for index in requests.indexes where requests[index].volume === volume {
-                requests[index].flags.remove(.inActivityLog)
+                requests[index].flags.remove([.inActivityLog, .passedLog])
             }
             for index in peerRequests.indexes where peerRequests[index].volume === volume {
                 peerRequests[index].flags.remove(.inActivityLog)

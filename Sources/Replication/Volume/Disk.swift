@@ -47,6 +47,8 @@ final class Disk {
     var owesBitmap = false
     /// A read or write of data failed; the bitmap is not to be trusted if it cannot be written any more.
     var hadIOError = false
+    /// A flush failed: completed writes may be gone.
+    var isDistrusted = false
     /// The superblock could not be written during the attach, which must fail.
     var hasMetadataError = false
     /// Detached by force: what still comes from the devices is not heeded.

@@ -16,6 +16,7 @@ extension ReplicationEngine {
         disk.hadIOError = true
         let what = failure == .read ? "READ" : failure == .write ? "WRITE" : "FLUSH"
         log(.error, volume, "local \(what) IO error sector \(sector)+\(byteCount / 512) on data device")
+        if failure == .flush { distrust(volume, disk) }
         switch disk.options.onIOError {
         case .passOn where failure != .flush:
             passOn(volume, disk, failure)
@@ -24,6 +25,17 @@ extension ReplicationEngine {
         case .callLocalIOError:
             failDisk(volume, "Local IO failed. Detaching...", callsHandler: true)
         }
+    }
+
+    /// After a failed flush nobody knows which of the completed writes are there, and the next flush may succeed without
+    /// them. When the disk returns all of it is synced, from the peer if that has a good copy now.
+    ///
+    /// Deviation: kernels take the disk for what its bitmap says.
+    private func distrust(_ volume: Volume, _ disk: Disk) {
+        disk.isDistrusted = true
+        guard volume.state.pdsk == .upToDate, volume.state.disk > .inconsistent else { return }
+        let conn = volume.state.conn.isVerify ? ConnectionState.connected : nil
+        change(volume, StateRequest(conn: conn, disk: .inconsistent), .hard)
     }
 
     /// `on-io-error pass_on`: with the peer's good copy at hand this one becomes Inconsistent.

@@ -41,6 +41,8 @@ final class Volume {
 
     // MARK: Peer
 
+    /// The peer was Primary when the connection broke last: it may have written on alone.
+    var hasLostPrimaryPeer = false
     /// Counts the changes of `conn`: tells whether something that waited still belongs to the same attempt.
     var connectionChanges = 0
 
@@ -86,6 +88,8 @@ final class Volume {
     // MARK: Resync and verify
 
     var resync: Resync?
+    /// Counts the resyncs and their early ends: tells whether a block that was asked for is still wanted.
+    var resyncCount: UInt64 = 0
     /// The peer sent P_PING since this node became source of the resync: a target does that before it ends it.
     var mayTargetBeDone = false
     var resyncExtents = ResyncExtents()

@@ -7,6 +7,9 @@ internal import EngineKit
 //
 //     the peer's write P overlaps own L in flight    R: P inside L: P_SUPERSEDED, else P_RETRY_WRITE; P is dropped
 //                                                    N: P waits until L is answered or sent back
+//     P inside L, and the own disk works on L        R: P waits for it: what is acknowledged to the peer must be read
+//                                                    here. Deviation: kernels as R supersede it at once, and a read
+//                                                    that begins after the peer's answer still finds the old data
 //     the same, but the peer acknowledged L before   P comes after L on the peer: it waits until L is done here.
 //                                                    Deviation: kernels as R supersede it, and the copies differ
 //     P overlaps an earlier write of the peer        both: P waits for it
@@ -73,14 +76,15 @@ extension ReplicationEngine {
         }
         guard let own = concurrent.first else { return .waits }
         let end = sector + UInt64(byteCount / 512)
-        let isContained = concurrent.contains { $0.first <= sector && end <= $0.end }
+        let over = concurrent.first { $0.first <= sector && end <= $0.end }
+        if let over, requests[over.index].flags.contains(.localPending) { return .waits }
         if own.first != sector || own.end != end {
             log(
                 .warning, volume,
                 "Concurrent writes detected: local=\(own.first)s +\((own.end - own.first) * 512), "
                     + "remote=\(sector)s +\(byteCount)")
         }
-        let isSuperseded = isContained || connection.dialect.version < 100
+        let isSuperseded = over != nil || connection.dialect.version < 100
         sendAck(
             isSuperseded ? .superseded : .retryWrite, volume, sector: sector, blockID: write.header.blockID,
             byteCount: byteCount)

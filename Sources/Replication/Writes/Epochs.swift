@@ -146,6 +146,7 @@ extension ReplicationEngine {
     /// Forgets the peer: what it may not have on stable storage is out of sync, and answered with the local result.
     /// Spec: drbd-wire 21.2 step 2.
     func clearTransferLog() {
+        failFlushesOfPeer()
         log.epochs = RingQueue()
         log.isBarrierDue = false
         log.untransmitted = RingQueue()
@@ -202,7 +203,9 @@ extension ReplicationEngine {
             let volume = requests[index].volume
             if requests[index].flags.contains(.peerPending) { volume.counters.peerPending -= 1 }
             requests[index].flags.remove([.peerPending, .untilTransmitted, .postponed])
-            if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
+            if requests[index].flags.contains(.answered), mayPeerHaveOverwritten(volume) {
+                leaveOut(index, volume)
+            } else if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
                 sendWrite(index, volume)
             } else {
                 volume.disk?.bitmap.setOutOfSync(
@@ -211,7 +214,22 @@ extension ReplicationEngine {
             }
         }
         // Those that are answered to the application end no epoch any more.
-        closeEpoch()
+        moveFlushes(to: closedEpoch())
         changed()
+    }
+
+    /// Whether another Primary may have written over what this one had answered, on the copy that both work on now.
+    private func mayPeerHaveOverwritten(_ volume: Volume) -> Bool {
+        volume.hasLostPrimaryPeer && volume.state.disk != .upToDate
+    }
+
+    /// The peer acknowledged this write before it went on alone: sent again it would hide what came later. A flush that
+    /// should have made it durable there fails, since it may be gone with the peer's power.
+    private func leaveOut(_ index: Int, _ volume: Volume) {
+        volume.disk?.bitmap.setOutOfSync(sector: requests[index].sector, byteCount: requests[index].byteCount)
+        for place in flushes.indices where flushes[place].volume === volume && flushes[place].lastEpoch != nil {
+            flushes[place].errno = Errno.io
+        }
+        release(index)
     }
 }

@@ -14,14 +14,12 @@ struct PendingFlush {
     var isLocalPending: Bool
     var errno: Int32 = 0
     /// Last epoch that must be acknowledged; nil: none was open.
-    let lastEpoch: UInt32?
+    var lastEpoch: UInt32?
 }
 
 extension ReplicationEngine {
     func startFlush(_ request: ApplicationRequest, _ volume: Volume) {
-        closeEpoch()
-        var lastEpoch: UInt32?
-        if log.epochs.count > 0 { lastEpoch = log.epochs[log.epochs.count - 1].number }
+        let lastEpoch = closedEpoch()
         let disk = volume.usableDisk
         flushes.append(
             PendingFlush(id: request.id, volume: volume, isLocalPending: disk != nil, lastEpoch: lastEpoch))
@@ -53,8 +51,27 @@ extension ReplicationEngine {
         }
     }
 
+    /// The peer is gone with epochs that it did not acknowledge: where its copy was the only good one, nobody knows
+    /// whether a flush that waited for them could keep its promise.
+    func failFlushesOfPeer() {
+        for place in flushes.indices where !isAcknowledged(upTo: flushes[place].lastEpoch) {
+            if flushes[place].volume.state.disk != .upToDate { flushes[place].errno = Errno.io }
+        }
+    }
+
+    /// All writes that the peer did not acknowledge were sent again, in new epochs: flushes wait for these.
+    func moveFlushes(to lastEpoch: UInt32?) {
+        for place in flushes.indices where flushes[place].lastEpoch != nil { flushes[place].lastEpoch = lastEpoch }
+    }
+
+    /// Closes the current epoch; returns the last one that the peer has not acknowledged, nil: there is none.
+    func closedEpoch() -> UInt32? {
+        closeEpoch()
+        return log.epochs.count > 0 ? log.epochs[log.epochs.count - 1].number : nil
+    }
+
     /// No epoch up to `number` waits for an acknowledgement that can be expected. Spec: drbd-wire 14.3.
-    private func isAcknowledged(upTo number: UInt32?) -> Bool {
+    func isAcknowledged(upTo number: UInt32?) -> Bool {
         guard let number else { return true }
         for place in 0..<log.epochs.count {
             let epoch = log.epochs[place]

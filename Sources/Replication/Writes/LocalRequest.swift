@@ -51,6 +51,8 @@ struct LocalRequest {
         static let untilTransmitted = Flags(rawValue: 1 << 13)
         /// Was given to the peer, in the epoch that it names.
         static let wasSent = Flags(rawValue: 1 << 14)
+        /// The activity log of the disk that is attached let it pass.
+        static let passedLog = Flags(rawValue: 1 << 15)
     }
 
     let master: Int

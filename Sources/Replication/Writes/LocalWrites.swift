@@ -24,6 +24,12 @@ extension ReplicationEngine {
             hasWaitingRequests = true
             return
         }
+        if volume.usableDisk != nil, !requests[index].flags.contains(.passedLog) {
+            // It waited while a disk was attached, whose log knows nothing of it.
+            beginInActivityLog(
+                .request, index, volume, sector: requests[index].sector, byteCount: requests[index].byteCount)
+            return
+        }
         if volume.intervals.overlaps(sector: requests[index].sector, byteCount: requests[index].byteCount) {
             volume.overlapWaiters.append(index)
             return

@@ -50,6 +50,8 @@ struct PeerRequest {
     let dataFlags: DataFlags
     let data: IOSlice?
     var flags: Flags = []
+    /// The resync that it was asked for in, see ``Volume/resyncCount``.
+    var resyncCount: UInt64 = 0
     /// The peer's digest, to compare with.
     var digest: [UInt8] = []
 }

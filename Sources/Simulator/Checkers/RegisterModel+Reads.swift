@@ -3,13 +3,24 @@ extension RegisterModel {
     /// The sets at the moment when a read was issued.
     struct ReadView {
         var issued: UInt64
+        var reader: Int
         var range: Range<Int>
         /// Of each host whose copy may answer.
         var cells: [[Candidates]]
     }
 
-    func issueRead(range: Range<Int>, holders: [Int], now: UInt64) -> ReadView {
-        ReadView(issued: now, range: range, cells: holders.map { Array(cells[$0][range]) })
+    func issueRead(reader: Int, range: Range<Int>, holders: [Int], now: UInt64) -> ReadView {
+        ReadView(
+            issued: now, reader: reader, range: range, cells: sets(of: holders, reader: reader).map { Array($0[range]) }
+        )
+    }
+
+    /// What a reader may see of these copies: of a source that has gone on alone also what it had when they parted.
+    private func sets(of holders: [Int], reader: Int) -> [[Candidates]] {
+        holders.flatMap { holder in
+            guard holder != reader, let parting = cellsAtParting[holder] else { return [cells[holder]] }
+            return [cells[holder], parting]
+        }
     }
 
     /// Compares what a read returned with what it may. `holders`: whose copies may have answered by now. Returns what
@@ -40,13 +51,13 @@ extension RegisterModel {
     ) -> Bool {
         if view.cells.isEmpty || holders.isEmpty { return true }
         if view.cells.contains(where: { $0[position].contains(write) }) { return true }
-        if holders.contains(where: { cells[$0][index].contains(write) }) { return true }
+        if sets(of: holders, reader: view.reader).contains(where: { $0[index].contains(write) }) { return true }
         return writes[Int(write)].issued >= view.issued
     }
 
     private func isAllowed(zeroesAt index: Int, _ position: Int, _ view: ReadView, _ holders: [Int]) -> Bool {
         if view.cells.isEmpty || holders.isEmpty { return true }
-        let sets = view.cells.map { $0[position] } + holders.map { cells[$0][index] }
+        let sets = view.cells.map { $0[position] } + sets(of: holders, reader: view.reader).map { $0[index] }
         if sets.contains(where: { $0.all.contains { writes[Int($0)].isZero } }) { return true }
         return writes.last { $0.issued >= view.issued && $0.isZero && $0.range.contains(index) } != nil
     }
@@ -63,7 +74,7 @@ extension RegisterModel {
         for area in areas.areas {
             let bytes = contents(area.sector, area.count)
             let range = area.firstIndex..<area.firstIndex + area.count
-            let view = issueRead(range: range, holders: [host], now: .max)
+            let view = issueRead(reader: host, range: range, holders: [host], now: .max)
             if let problem = bytes.withUnsafeBytes({ checkRead(view, data: $0, holders: [host]) }) { return problem }
         }
         return nil

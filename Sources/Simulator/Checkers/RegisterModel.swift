@@ -63,6 +63,9 @@ final class RegisterModel {
     var isInSync = false
     /// Whether writes of a host can reach the other one at all.
     var isSessionLive = [false, false]
+    /// By host: its sets when it lost the target of a resync that has not noticed it yet, and reads the blocks that are
+    /// done as they were then; nil: there is none.
+    var cellsAtParting: [[Candidates]?] = [nil, nil]
     let usesProtocolC: Bool
 
     init(areas: TrackedAreas, usesProtocolC: Bool) {
@@ -153,11 +156,14 @@ final class RegisterModel {
     func crash(host: Int, losesCache: Bool, now: UInt64) {
         orphans.append(contentsOf: underWay[host])
         underWay[host].removeAll()
-        if losesCache {
-            for entry in superseded[host] { cells[host][entry.index].insert(entry.write) }
-            superseded[host].removeAll()
-        }
+        if losesCache { loseCache(host: host) }
         if !isSessionLive[1 - host] { endOrphans(now: now) }
+    }
+
+    /// What the host had before the writes that it did not flush may be back.
+    func loseCache(host: Int) {
+        for entry in superseded[host] { cells[host][entry.index].insert(entry.write) }
+        superseded[host].removeAll()
     }
 
     /// Nothing of what crashed hosts had under way can take effect any more.
@@ -170,6 +176,9 @@ final class RegisterModel {
     func setSessionLive(host: Int, _ isLive: Bool, now: UInt64) {
         guard isSessionLive[host] != isLive else { return }
         isSessionLive[host] = isLive
+        let isSourceLeaving = !isLive && isSessionLive[1 - host] && resyncTarget == 1 - host
+        cellsAtParting = [nil, nil]
+        if isSourceLeaving { cellsAtParting[host] = cells[host] }
         if isLive {
             for number in underWay[host] {
                 for index in writes[Int(number)].range { cells[1 - host][index].insert(number) }

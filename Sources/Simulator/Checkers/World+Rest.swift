@@ -27,6 +27,27 @@ extension World {
         }
     }
 
+    /// A demotion ends when the peer has all that was answered, with every protocol: whoever is promoted there finds it.
+    func checkDemoted(_ host: SimulatedHost, _ volume: Int) {
+        for host in hosts {
+            let state = host.states[volume]
+            guard state.conn == .connected, state.disk == .upToDate, state.pdsk == .upToDate else { return }
+            guard state.role == .secondary, !hasDifferences(host, volume) else { return }
+        }
+        reach(.demotedWhole)
+        let sectors = scenario.volumes[volume].sectors
+        guard let sector = firstDifference(hosts[0].disks[volume].data, hosts[1].disks[volume].data, sectors: sectors)
+        else { return }
+        fail(
+            "volume \(volume): \(host.name) is demoted, but its peer lacks sector \(sector): "
+                + describeSector(volume, sector))
+    }
+
+    private func hasDifferences(_ host: SimulatedHost, _ volume: Int) -> Bool {
+        guard let engine = host.engine else { return true }
+        return engine.snapshot(now: host.clock.reading(at: now)).volumes[volume].outOfSyncBits > 0
+    }
+
     private func describeSector(_ volume: Int, _ sector: UInt64) -> String {
         hosts.map { host in
             let bytes = host.disks[volume].data.contents(offset: Int(sector) * 512, count: 512)

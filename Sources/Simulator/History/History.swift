@@ -18,9 +18,10 @@ package enum History {
 
     /// Runs the history of a seed.
     package static func run(
-        seed: UInt64, plantedFaults: PlantedFaults = [], output: ((String) -> Void)? = nil
+        seed: UInt64, emphasis: Scenario.Emphasis? = nil, plantedFaults: PlantedFaults = [],
+        output: ((String) -> Void)? = nil
     ) -> Outcome {
-        run(Scenario(seed: seed), plantedFaults: plantedFaults, output: output)
+        run(Scenario(seed: seed, emphasis: emphasis), plantedFaults: plantedFaults, output: output)
     }
 
     /// Runs a history that was made by hand.

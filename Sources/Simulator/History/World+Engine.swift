@@ -106,7 +106,13 @@ extension World {
     ) {
         let host = hosts[index]
         guard host.isCurrent(incarnation) else { return }
-        let errno = host.disk(of: device).complete(ticket)
+        let disk = host.disk(of: device)
+        let losses = disk.cacheLossCount
+        let errno = disk.complete(ticket)
+        if disk.cacheLossCount != losses {
+            reach(.flushFailed)
+            models[Int(device.volume.rawValue)].loseCache(host: index)
+        }
         trace.note(
             .input, host: index, operation.rawValue, UInt64(errno),
             "disk operation \(operation.rawValue) done\(errno == 0 ? "" : ", errno \(errno)")")

@@ -118,6 +118,8 @@ struct AdminState {
     var commandName = ""
     /// The volume that the awaited command attaches.
     var attaching: Int?
+    /// The volume that the command under way makes Secondary.
+    var demoting: Int?
 }
 
 /// One step of what an admin or an init script does.

@@ -7,9 +7,13 @@ extension Scenario {
 
     /// The history that a seed stands for.
     package init(seed: UInt64) {
+        self.init(seed: seed, isAlwaysDual: false)
+    }
+
+    init(seed: UInt64, isAlwaysDual: Bool) {
         self.seed = seed
         var random = SimulationRandom(seed: seed, stream: 1)
-        isDual = random.chance(2, in: 5)
+        isDual = random.chance(2, in: 5) || isAlwaysDual
         hosts = [Host(), Host()]
         drawVolumes(&random)
         drawNetworkOptions(&random)

@@ -16,7 +16,8 @@ package struct DiskFaults {
     /// have reached the disk.
     ///
     /// Promise: a write counts as good if either copy succeeded, and the failed block is out of sync
-    /// (drbd-disk-and-state 15.1). A failed write of metadata makes the disk Failed.
+    /// (drbd-disk-and-state 15.1). A failed write of metadata makes the disk Failed. A failed flush of a volatile cache
+    /// loses completed writes for good; what the other copy has of them comes back from there.
     package var unwritable: Range<Int>?
 
     /// Writes where nothing was ever stored fail with ENOSPC: a sparse file on a full filesystem.

@@ -19,6 +19,13 @@ extension SimulatedDisk {
         cachedWrites.removeAll(keepingCapacity: true)
     }
 
+    /// A flush failed: half of what was completed is gone, and the next flush knows nothing of it.
+    func loseCache() {
+        revert(cachedWrites, .someWrites(percent: 50))
+        firstCachedWrite += cachedWrites.count
+        cachedWrites.removeAll(keepingCapacity: true)
+    }
+
     /// Carries out all writes under way, in any order; returns how to undo them.
     private func finishOperationsUnderWay() -> [CachedWrite] {
         var waiting = underWay.compactMap { $0 }

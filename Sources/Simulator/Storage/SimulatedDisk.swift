@@ -46,6 +46,8 @@ package final class SimulatedDisk {
     package var faults = DiskFaults()
     /// Operations that ended with an error so far.
     package private(set) var errorCount = 0
+    /// Failed flushes that took completed writes along.
+    package private(set) var cacheLossCount = 0
 
     let store: PageStore
     var cachedWrites: [CachedWrite] = []
@@ -198,8 +200,12 @@ package final class SimulatedDisk {
         }
     }
 
-    /// A failed write may have reached any of its sectors.
+    /// A failed write may have reached any of its sectors; a failed flush loses what it did not reach.
     private func damage(by operation: Operation) {
+        if case .flush = operation.kind, character.hasVolatileCache {
+            cacheLossCount += 1
+            loseCache()
+        }
         guard case .write = operation.kind, let data = operation.data else { return }
         for sector in 0..<operation.byteCount / 512 where random.chance(1, in: 3) {
             if character.hasVolatileCache { remember(offset: operation.offset + sector * 512, count: 512) }

@@ -60,12 +60,17 @@ extension World {
             host.admin.sawSplitBrain = false
         }
         if case .attach(let volume, _, _) = command { host.admin.attaching = Int(volume.rawValue) }
+        if case .secondary(let volume) = command, host.states[Int(volume.rawValue)].role == .primary {
+            host.admin.demoting = Int(volume.rawValue)
+        }
         feed(host: host.index, .command(id, command))
     }
 
     /// An engine answered a command.
     func finished(host: SimulatedHost, _ command: CommandID, _ result: CommandResult) {
         trace.note(.result, host: host.index, command.rawValue, "\(host.admin.commandName): \(result)")
+        if result == .success, let volume = host.admin.demoting { checkDemoted(host, volume) }
+        host.admin.demoting = nil
         guard host.admin.awaited == command else {
             return fail("\(host.name) answers command \(command.rawValue), which nobody waits for")
         }

@@ -42,7 +42,7 @@ extension World {
         case .flush: request.surety = model.surety[host.index]
         case .read:
             request.view = model.issueRead(
-                range: request.range, holders: holders(host: host.index, volume: volume), now: now)
+                reader: host.index, range: request.range, holders: holders(host: host.index, volume: volume), now: now)
             request.data = IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount)
         case .write: break
         case .discard, .writeZeroes: break

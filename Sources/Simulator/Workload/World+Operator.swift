@@ -100,7 +100,10 @@ extension World {
     /// the connection, and loses.
     private func repairDisks(_ host: SimulatedHost) {
         let other = hosts[1 - host.index]
-        if host.admin.isDataNotCurrent, !host.application.isOpen || host.application.outstanding == 0 {
+        // What is frozen until the data comes back that both the disk and the peer have left behind is lost.
+        let isRefused = host.connection == .standAlone && host.states.contains { $0.isSuspended }
+        let isIdleThere = !host.application.isOpen || host.application.outstanding == 0
+        if host.admin.isDataNotCurrent, isIdleThere || isRefused {
             host.admin.isDataNotCurrent = false
             host.admin.script = demotion(host)
             if isIdle(other) { other.admin.script = demotion(other) }

@@ -180,4 +180,92 @@ struct DiskLossTests {
         #expect(!pair.a.disk.superblock.flags.contains(.primaryIndicator))
         #expect(pair.run { pair.b.state.conn == .wfConnection })
     }
+
+    @Test("what a failed flush lost on the Secondary is synced to it")
+    func failedFlush() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        #expect(pair.a.flush() == 0)
+        pair.b.disk.failsFlushes = true
+        for block in 0..<5 { pair.a.write(sector: UInt64(block) * 8, fill: 2) }
+        #expect(pair.run { pair.b.state.disk == .diskless })
+        #expect(pair.b.disk.bytes(sector: 0, count: 512).allSatisfy { $0 == 1 })
+        pair.b.disk.failsFlushes = false
+        // Nothing that this disk says about itself is to be believed.
+        #expect(pair.b.disk.superblock.flags.contains(.fullSync))
+        #expect(!pair.b.disk.superblock.flags.contains(.consistent))
+        #expect(pair.run { pair.areConnected })
+        pair.b.attach()
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("a flush of a Primary without a disk fails with the peer that did not acknowledge it")
+    func flushOnPeerAlone() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        #expect(pair.a.write(sector: 8, fill: 1) == 0)
+        pair.b.extraDiskLatency = .milliseconds(300)
+        #expect(pair.a.write(sector: 16, fill: 2) == 0)
+        let id = pair.a.startRequest(.flush)
+        pair.pass(.milliseconds(10))
+        #expect(pair.a.completions[id] == nil)
+        pair.crash(pair.b)
+        #expect(pair.a.finish(id) == 5)
+    }
+
+    @Test("a flush that waited for the peer's return covers what is sent again")
+    func flushSentAgain() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        pair.b.extraDiskLatency = .milliseconds(300)
+        let write = pair.a.startWrite(sector: 16, fill: 2)
+        #expect(pair.a.finish(write) == 0)
+        let id = pair.a.startRequest(.flush)
+        pair.pass(.milliseconds(10))
+        pair.crash(pair.b)
+        #expect(pair.run { pair.a.state.suspNod })
+        #expect(pair.a.completions[id] == nil)
+        pair.b.restart()
+        pair.b.bringUp()
+        #expect(pair.a.finish(id) == 0)
+        pair.crash(pair.b)
+        #expect(pair.b.disk.bytes(sector: 16, count: 512).allSatisfy { $0 == 2 })
+    }
+
+    @Test("a Primary whose disk fails before its target has the data does not go on with the target's")
+    func sourceFailsEarly() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.run(.disconnect(force: false))
+        #expect(pair.run { pair.a.state.conn == .wfConnection })
+        pair.a.write(sector: 8, fill: 7)
+        pair.a.disk.hasBadMetadata = true
+        pair.b.run(.connect(pair.network, ConnectOnce()))
+        #expect(pair.run { pair.a.state.disk == .diskless && pair.a.state.conn == .connected })
+        pair.pass(.seconds(1))
+        #expect(pair.a.state.suspNod && pair.a.state.pdsk == .inconsistent)
+        let wasMisled = pair.a.changes.contains {
+            guard case .volume(_, _, let state) = $0 else { return false }
+            return state.disk <= .failed && state.conn == .connected && state.pdsk == .upToDate
+        }
+        #expect(!wasMisled)
+        pair.a.disk.hasBadMetadata = false
+        #expect(pair.a.attach() == .success)
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 7 })
+    }
 }

@@ -23,6 +23,48 @@ struct ProtocolTests {
         #expect(pair.a.volume.peerPending == 0 && pair.b.volume.unacknowledged == 0)
     }
 
+    @Test(
+        "a demotion ends when the peer has all that was answered",
+        arguments: [NetworkOptions.WireProtocol.a, .b, .c], [true, false])
+    func demotion(wireProtocol: NetworkOptions.WireProtocol, isDiskless: Bool) {
+        let pair = EnginePair()
+        pair.network.wireProtocol = wireProtocol
+        pair.bringUpEqual()
+        pair.a.promote()
+        if isDiskless { pair.a.run(.detach(zero, force: false)) }
+        pair.a.write(sector: 0, fill: 9)
+        pair.b.extraDiskLatency = .milliseconds(300)
+        let id = pair.a.startWrite(sector: 0, byteCount: 65536, fill: 1)
+        #expect(pair.run { pair.a.completions[id] == 0 })
+        #expect(pair.a.demote() == .success)
+        #expect(pair.b.disk.bytes(sector: 0, count: 65536).allSatisfy { $0 == 1 })
+        pair.b.disk.crash()
+        #expect(pair.b.disk.bytes(sector: 0, count: 65536).allSatisfy { $0 == 1 })
+        #expect(pair.areConnected)
+    }
+
+    @Test(
+        "a connection that breaks during a demotion leaves a new generation, and nothing is taken for equal",
+        arguments: [NetworkOptions.WireProtocol.a, .b, .c])
+    func cutDuringDemotion(wireProtocol: NetworkOptions.WireProtocol) {
+        let pair = EnginePair()
+        pair.network.wireProtocol = wireProtocol
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 9)
+        pair.pass(.seconds(1))
+        pair.cut()
+        let id = pair.a.startWrite(sector: 0, fill: 1)
+        let command = pair.a.start(.secondary(zero))
+        #expect(pair.run(limit: .seconds(100)) { pair.a.results[command] != nil })
+        #expect(pair.a.results[command] == .success && pair.a.completions[id] == 0)
+        #expect(pair.a.outOfSync > 0 && pair.a.volume.uuids![1] != 0)
+        pair.isCut = false
+        #expect(pair.run(limit: .seconds(100)) { pair.areConnected && pair.a.outOfSync == 0 })
+        #expect(pair.areDisksEqual)
+        #expect(pair.b.disk.bytes(sector: 0, count: 4096).allSatisfy { $0 == 1 })
+    }
+
     @Test("discards and zeroes read as zeroes on both disks")
     func discards() {
         let pair = EnginePair()
@@ -217,6 +259,8 @@ struct LateVolumeTests {
 
 @Suite("Congestion under protocol A")
 struct CongestionTests {
+    private let zero = VolumeNumber(0)
+
     @Test("pull-ahead marks what the link cannot take, and syncs it when the link is free again")
     func pullAhead() {
         let pair = EnginePair()
@@ -235,6 +279,26 @@ struct CongestionTests {
         #expect(pair.areDisksEqual)
         pair.pass(.seconds(1))
         #expect(pair.a.outOfSync == 0)
+    }
+
+    @Test("a demotion waits until the peer is no longer Behind")
+    func demotionAhead() {
+        let pair = EnginePair()
+        pair.network.wireProtocol = .a
+        pair.network.onCongestion = .pullAhead
+        pair.network.congestionFill = 64
+        pair.bringUpEqual()
+        pair.a.promote()
+        for index in 0..<40 { _ = pair.a.startWrite(sector: UInt64(index) * 16, fill: UInt8(index + 1)) }
+        #expect(pair.run { pair.a.state.conn == .ahead && pair.a.volume.applicationPending == 0 })
+        let command = pair.a.start(.secondary(zero))
+        #expect(pair.run { pair.a.results[command] != nil })
+        #expect(pair.a.results[command] == .success && pair.a.state.conn != .ahead)
+        pair.cut()
+        pair.pass(.seconds(60))
+        pair.isCut = false
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
+        #expect(pair.areDisksEqual)
     }
 
     @Test("disconnect gives the connection up")

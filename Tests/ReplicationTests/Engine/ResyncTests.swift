@@ -204,4 +204,48 @@ struct ResyncTests {
         #expect(pair.b.state.disk == .inconsistent)
         #expect(pair.b.state.conn == .connected)
     }
+
+    @Test("a block that was read for a resync that is over is not sent in the next one")
+    func lateRead() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        pair.a.run(.invalidateRemote(zero))
+        #expect(pair.run { pair.b.state.conn == .syncTarget })
+        pair.a.extraDiskLatency = .seconds(2)
+        #expect(pair.run { pair.b.volume.peerPending > 0 })
+        pair.pass(.milliseconds(10))
+        pair.a.extraDiskLatency = .zero
+        pair.b.run(.detach(zero, force: true))
+        pair.pass(.milliseconds(10))
+        pair.b.diskOptions.resyncRate = 4
+        pair.b.attach()
+        #expect(pair.run { pair.b.state.conn == .syncTarget })
+        pair.pass(.seconds(3))
+        #expect(pair.a.write(sector: 0, fill: 2) == 0)
+        #expect(!pair.b.logged("error receiving"))
+        #expect(pair.b.state.conn == .syncTarget || pair.areConnected)
+        pair.b.diskOptions.resyncRate = 1 << 20
+        pair.b.run(.diskOptions(zero, pair.b.diskOptions))
+        #expect(pair.run(limit: .seconds(100)) { pair.areConnected && pair.b.state.disk == .upToDate })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("nobody is promoted on a disk that stayed Inconsistent", arguments: [false, true])
+    func promotionOfInconsistent(isForced: Bool) {
+        let pair = EnginePair()
+        for node in [pair.a, pair.b] as [TestNode] { node.diskOptions.onIOError = .passOn }
+        pair.bringUpEqual()
+        pair.a.disk.badSectors = 800..<808
+        pair.a.run(.invalidateRemote(zero))
+        // The first repair is over, the next one is far.
+        pair.pass(.seconds(11))
+        #expect(pair.b.stateText == "Connected Secondary/Secondary Inconsistent/UpToDate")
+        let begin = pair.now
+        #expect(pair.b.promote(force: isForced) == .refused(.noUpToDateDisk))
+        #expect(pair.now - begin < .seconds(5))
+        #expect(pair.b.logged("State change failed: Need access to UpToDate data"))
+        #expect(pair.b.stateText == "Connected Secondary/Secondary Inconsistent/UpToDate")
+    }
 }

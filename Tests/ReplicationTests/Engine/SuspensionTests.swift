@@ -143,6 +143,30 @@ struct SuspensionTests {
         #expect(pair.areDisksEqual)
     }
 
+    @Test("a write that waited for a disk is in the log of the disk that it goes to")
+    func logOfTheNextDisk() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.cut()
+        #expect(pair.run { pair.a.state.conn == .wfConnection })
+        pair.a.disk.hasBadMetadata = true
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        #expect(pair.run { pair.a.state.disk == .diskless })
+        #expect(pair.a.completions[id] == nil && pair.a.state.suspNod)
+        pair.a.disk.hasBadMetadata = false
+        #expect(pair.a.attach() == .success)
+        #expect(pair.a.finish(id) == 0)
+        pair.crash(pair.a)
+        pair.a.restart(options: options)
+        pair.a.bringUp(connects: false)
+        #expect(pair.a.logged("Marked additional 4096 KB as out-of-sync based on AL."))
+        #expect(pair.a.outOfSync == 1024)
+    }
+
     @Test("a volume that was frozen for another one's lack of data goes on alone in a new generation")
     func otherVolumeLacksData() {
         let pair = EnginePair()

@@ -15,6 +15,8 @@ final class TestDisk {
     var badSectors: Range<UInt64>?
     /// Operations of metadata fail.
     var hasBadMetadata = false
+    /// Flushes fail, and what they should have made durable is forgotten as if it were.
+    var failsFlushes = false
     /// Nothing completes while it is true.
     var isStuck = false
 
@@ -107,6 +109,10 @@ final class TestDisk {
                 unflushed.append(range)
             }
         case .flush:
+            if failsFlushes {
+                crash()
+                return 5
+            }
             flush()
         case .discard, .writeZeroes:
             for index in range { content[index] = 0 }

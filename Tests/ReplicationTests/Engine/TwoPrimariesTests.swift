@@ -104,6 +104,23 @@ struct TwoPrimariesTests {
         #expect(slow.disk.bytes(sector: 0, count: 512).allSatisfy { $0 == 2 })
     }
 
+    @Test("a superseded write is answered when what lies over it can be read", arguments: [true, false])
+    func supersededIsVisible(isFirstSlow: Bool) {
+        let pair = EnginePair()
+        bothPrimary(pair)
+        let (slow, fast): (TestNode, TestNode) = isFirstSlow ? (pair.a, pair.b) : (pair.b, pair.a)
+        slow.write(sector: 0, byteCount: 8192, fill: 9)
+        slow.extraDiskLatency = .milliseconds(20)
+        let over = slow.startWrite(sector: 0, byteCount: 8192, fill: 1)
+        let inside = fast.startWrite(sector: 8, fill: 2)
+        #expect(pair.run { fast.completions[inside] == 0 })
+        #expect(slow.disk.bytes(sector: 8, count: 4096).allSatisfy { $0 != 9 })
+        #expect(pair.run { slow.completions[over] == 0 })
+        pair.pass(.seconds(1))
+        #expect(pair.areConnected && pair.areDisksEqual)
+        #expect(slow.flush() == 0 && fast.flush() == 0)
+    }
+
     @Test("a cable cut under load ends in a split brain, never in a silent merge")
     func cutUnderLoad() {
         let pair = EnginePair()

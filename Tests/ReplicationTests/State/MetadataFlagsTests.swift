@@ -98,6 +98,19 @@ struct MetadataFlagsTests {
         #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 0) == nil)
     }
 
+    @Test("a Primary whose disk was being attached when the connection broke goes on in a new generation")
+    func attachedAlone() {
+        let before = state(.primary, .secondary, .connected, .negotiating, .inconsistent)
+        var after = state(.primary, .unknown, .networkFailure, .upToDate, .inconsistent)
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 0) == .attachedAlone)
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 7) == nil)
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 7, isResyncOpen: true) == .attachedAlone)
+        after.conn = .connected
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 0) == nil)
+        after = state(.secondary, .unknown, .networkFailure, .upToDate, .inconsistent)
+        #expect(StateRules.newGeneration(from: before, to: after, bitmapUUID: 0) == nil)
+    }
+
     @Test(
         "the source of a resync that loses a target that may be done begins one although the bitmap has a generation"
     )

@@ -43,7 +43,7 @@ private final class Bench {
     /// What a read of the first sector on `host` would be told if it returned the data of `write`.
     func problem(_ host: Int, reading write: UInt32) -> String? {
         now += 1
-        let view = model.issueRead(range: 0..<1, holders: [host], now: now)
+        let view = model.issueRead(reader: host, range: 0..<1, holders: [host], now: now)
         return model.checkRead(view, data: Self.sector(write), holders: [host])
     }
 
@@ -57,6 +57,25 @@ private final class Bench {
 
 @Suite("Register model")
 struct RegisterModelTests {
+    @Test("a target whose source went on alone reads what was there until it notices, and nothing older")
+    func unnoticedParting() {
+        let bench = Bench()
+        let first = bench.write(1)
+        let second = bench.write(1)
+        bench.model.resyncTarget = 0
+        bench.model.setSurety(writer: 1, holder: 0, false)
+        bench.model.setSessionLive(host: 1, false, now: bench.now)
+        let third = bench.write(1)
+        func problem(_ write: UInt32) -> String? {
+            let view = bench.model.issueRead(reader: 0, range: 0..<1, holders: [1], now: bench.now)
+            return bench.model.checkRead(view, data: Bench.sector(write), holders: [1])
+        }
+        #expect(problem(second) == nil && problem(third) == nil)
+        #expect(problem(first) != nil)
+        bench.model.setSessionLive(host: 1, true, now: bench.now)
+        #expect(problem(second) != nil)
+    }
+
     @Test("an acknowledged write is what both hosts read, and nothing older")
     func simpleWrite() {
         let bench = Bench()
@@ -84,7 +103,7 @@ struct RegisterModelTests {
     @Test("a read may return a write that began while it was under way")
     func readDuringWrite() {
         let bench = Bench()
-        let view = bench.model.issueRead(range: 0..<1, holders: [0], now: bench.now)
+        let view = bench.model.issueRead(reader: 0, range: 0..<1, holders: [0], now: bench.now)
         let write = bench.write(0)
         let later = bench.write(0)
         #expect(bench.model.checkRead(view, data: Bench.sector(write), holders: [0]) == nil)
@@ -98,10 +117,10 @@ struct RegisterModelTests {
         let write = bench.write(0)
         let bytes = UnsafeMutableRawBufferPointer(mutating: Bench.sector(write))
         bytes[300] ^= 1
-        let view = bench.model.issueRead(range: 0..<1, holders: [0], now: bench.now)
+        let view = bench.model.issueRead(reader: 0, range: 0..<1, holders: [0], now: bench.now)
         #expect(
             bench.model.checkRead(view, data: UnsafeRawBufferPointer(bytes), holders: [0])?.contains("torn") == true)
-        let other = bench.model.issueRead(range: 1..<2, holders: [0], now: bench.now)
+        let other = bench.model.issueRead(reader: 0, range: 1..<2, holders: [0], now: bench.now)
         #expect(bench.model.checkRead(other, data: Bench.sector(write), holders: [0]) != nil)
     }
 

@@ -165,6 +165,19 @@ struct DiskFaultTests {
         #expect(Set(bench.sectors(0, 65536)) == [0, 1])
     }
 
+    @Test("a failed flush loses a part of what was completed, and the next one does not bring it back")
+    func failedFlush() {
+        var bench = Bench()
+        for block in 0..<64 { bench.write(1, at: block * 4096, 4096) }
+        bench.disk.faults.unwritable = 0..<Int.max
+        #expect(bench.disk.complete(bench.submit(.flush, 0, 0)) == 5)
+        #expect(bench.disk.cacheLossCount == 1)
+        bench.disk.faults.unwritable = nil
+        #expect(bench.disk.complete(bench.submit(.flush, 0, 0)) == 0)
+        let left = bench.sectors(0, 64 * 4096).filter { $0 == 1 }.count
+        #expect(left > 64 && left < 448)
+    }
+
     @Test("a full filesystem takes writes only where something is stored")
     func full() {
         var bench = Bench()
