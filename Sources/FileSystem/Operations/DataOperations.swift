@@ -65,7 +65,9 @@ extension MountedVolume {
     package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
         try requireRegular(inode)
         try await lockedForWriting(inode) { () async throws(FileSystemError) in
-            try await inode.fileData.truncate(to: byteCount)
+            try await retryingForSpace { () async throws(FileSystemError) in
+                try await inode.fileData.truncate(to: byteCount)
+            }
         }
     }
 
@@ -112,7 +114,7 @@ extension MountedVolume {
                 inode.attributes.mode = FileMode.withoutPrivileges(inode.attributes.mode)
                 try await removeCapabilities(of: inode)
             }
-            try await data.write(part, at: offset)
+            try await retryingForSpace { () async throws(FileSystemError) in try await data.write(part, at: offset) }
             if mode.isDirect { try await data.flush(dataOnly: true) }
             return offset
         }
@@ -162,11 +164,13 @@ extension MountedVolume {
         guard !range.isEmpty else { throw .invalidArgument }
         guard inode.attributes.attributeFlags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted }
         try await lockedForWriting(inode) { () async throws(FileSystemError) in
-            switch mode {
-            case .allocate(let keepsSize): try await inode.fileData.allocate(range, keepsSize: keepsSize)
-            case .punchHole: try await inode.fileData.punchHole(range)
-            // As the kernel's OCFS2: there is no such mode.
-            case .zero: throw .notSupported
+            try await retryingForSpace { () async throws(FileSystemError) in
+                switch mode {
+                case .allocate(let keepsSize): try await inode.fileData.allocate(range, keepsSize: keepsSize)
+                case .punchHole: try await inode.fileData.punchHole(range)
+                // As the kernel's OCFS2: there is no such mode.
+                case .zero: throw .notSupported
+                }
             }
         }
     }
