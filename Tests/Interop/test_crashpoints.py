@@ -34,18 +34,21 @@ class CrashPoints(unittest.TestCase):
         shutil.rmtree(cls.folder, ignore_errors=True)
 
     def cut(self):
-        """Saves one disk of each hundred cuts, of both block sizes."""
+        """Disks of cuts all over the workloads, of both block sizes."""
+        disks = []
         for seed, size in ((4100, 1024), (4200, 4096)):
-            run(BINARIES + "/yoke-fs-sim", "crash", "--seed", seed, "--points", SAMPLES // 2 * 100, "--steps", 300,
-                "--workers", 2, "--fsck-every", 0, "--block-size", size, "--save-every", 100, "--save-to", self.folder,
-                timeout=300)
-        return sorted(glob.glob(self.folder + "/crash-*.img"))
+            folder = os.path.join(self.folder, str(size))
+            os.mkdir(folder)
+            run(BINARIES + "/yoke-fs-sim", "crash", "--seed", seed, "--points", 1000, "--steps", 300, "--workers", 2,
+                "--fsck-every", 0, "--block-size", size, "--save-every", 40, "--save-to", folder, timeout=300)
+            saved = sorted(glob.glob(folder + "/crash-*.img"))
+            disks += saved[::max(1, len(saved) // (SAMPLES // 2))][:SAMPLES // 2]
+        return disks
 
     def test_kernel_recovers(self):
         cls = type(self)
         disks = self.cut()
-        self.assertGreaterEqual(len(disks), SAMPLES)
-        disks = disks[:SAMPLES]
+        self.assertEqual(len(disks), SAMPLES)
         for disk in disks:
             shutil.copy(disk, disk + ".own")
         cls.network = Network()
@@ -65,6 +68,8 @@ class CrashPoints(unittest.TestCase):
                 own = self.yoke.manifest(self.point)
                 self.yoke.umount(self.point)
                 self.assertEqual(unlisted(disk + ".own"), [], "after Yoke's recovery")
+                # A local mount of the kernel shows the root directory's attributes of before its replay.
+                del seen[b"."], own[b"."]
                 self.assertEqual(differences(seen, own), [], "the kernel's recovery / Yoke's")
                 paths += len(seen)
         self.assertGreater(paths, 10 * SAMPLES, "the disks hold next to nothing")
