@@ -25,9 +25,9 @@ from volumes import LocalHost, VolumeVM, differences, unlisted
 
 IS_SMALL = os.environ.get("YOKE_REALDATA") == "small"
 KERNEL_SOURCE = "/usr/src/linux-source-6.1.tar.xz"
-# Enough of every kind, without single files that only measure the disk.
+# Enough of every kind, without large files, which only measure the disk (and the emulated machine that sums them).
 COPIED = ["/usr/bin", "/usr/sbin", "/usr/share"] if IS_SMALL else ["/usr/"]
-COPY_OPTIONS = ["--max-size=40M", "--exclude=/src/linux-source*"]
+COPY_OPTIONS = ["--max-size=1M", "--exclude=/src/linux-source*"]
 SQLITE_WRITERS, SQLITE_TRANSACTIONS = (4, 100) if IS_SMALL else (6, 400)
 PGBENCH_SCALE, PGBENCH_SECONDS = (2, 5) if IS_SMALL else (10, 30)
 PACKAGES = ["rsync", "git", "xz-utils", "postgresql", "postgresql-contrib", "busybox-static", "attr", "acl"] + (
@@ -278,18 +278,28 @@ class RealData(unittest.TestCase):
         cls = type(self)
         cls.network = Network()
         cls.kernel = VolumeVM("k1", "10.99.0.11", self.folder, [self.image], mebibytes=2048)
+        self.kernel.clear_log()
         self.kernel.mount(self.image)
         with measured("the kernel reads everything (in an emulated machine)"):
             self.assert_same(self.manifest, self.kernel.manifest(summed=EVERYTHING, timeout=3000), "Yoke / kernel")
         self.kernel.shell("""set -e; cd /mnt; rm -r clone; mv origin renamed; cp -a usr/share/doc copy
             find renamed -name '*.c' | head -500 | while read -r f; do echo '/* kernel */' >> "$f"; done
             find usr/share/man -type f | head -2000 | tr '\\n' '\\0' | xargs -0 rm; sync""", timeout=900)
-        left = self.kernel.manifest(summed=EVERYTHING, timeout=3000)
+        changed = ("renamed", "copy", "usr/share/man", "pg")
+        left = {folder: self.kernel.manifest("/mnt/" + folder, summed=EVERYTHING, timeout=3000) for folder in changed}
         self.kernel.umount()
         self.assertEqual(self.kernel.complaints(), [])
         self.assertEqual(unlisted(self.image, timeout=900), [])
         self.yoke.mount(self.image, self.point)
-        self.assert_same(left, self.seen(), "kernel / Yoke")
+        for folder in changed:
+            seen = self.yoke.manifest(self.point + "/" + folder, EVERYTHING, timeout=900)
+            self.assert_same(left[folder], seen, folder + " (kernel / Yoke)")
+        self.assertFalse(os.path.exists(self.point + "/clone"))
+        # What the kernel did not touch.
+        source = {path: entry for path, entry in self.manifest.items() if path.startswith(b"./src/")}
+        seen = {b"./src/" + path[2:]: entry for path, entry in self.yoke.manifest(
+            self.point + "/src", EVERYTHING, timeout=900).items() if path != b"."}
+        self.assert_same(source, seen, "src (before the kernel / after it)")
         self.yoke.umount(self.point)
 
 
