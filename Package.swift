@@ -80,8 +80,9 @@ var targets: [Target] = [
     library(
         "YokeDaemon",
         [
-            "Administration", "Configuration", "CryptoDigests", "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer",
-            "FileSystem", "LayoutKit", "LinuxReactor", "MetadataTools", "NBDLayout", "NBDServer", "OCFS2Layout",
+            "Administration", "Arbitration", "ClusterNet", "ClusterVolume", "Configuration", "CryptoDigests",
+            "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer", "FileSystem", "Heartbeat", "LayoutKit",
+            "LinuxReactor", "LockManager", "MetadataTools", "NBDLayout", "NBDServer", "O2Layout", "OCFS2Layout",
             "Replication", "YokeControl", "CYoke", logging, nioCore, nioPosix,
         ]),
     library(
@@ -97,6 +98,12 @@ var targets: [Target] = [
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
     library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
+    library(
+        "ClusterSimulation",
+        [
+            "ClusterVolume", "EngineKit", "EngineSimulation", "FileSystem", "FileSystemSimulation", "LockManager",
+            "LockSimulation", "O2Layout",
+        ]),
 ]
 
 let executables: [Target] = [
@@ -104,7 +111,8 @@ let executables: [Target] = [
         name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
-        name: "yoke-cluster-sim", dependencies: ["LockSimulation", argumentParser], swiftSettings: swiftSettings),
+        name: "yoke-cluster-sim", dependencies: ["ClusterSimulation", "LockSimulation", argumentParser],
+        swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
     .executableTarget(
@@ -159,6 +167,7 @@ let testTargets: [Target] = [
             "YokeDaemon", logging,
         ]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
+    tests("ClusterSimulationTests", ["ClusterSimulation", "FileSystemSimulation"]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 

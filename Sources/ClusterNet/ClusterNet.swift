@@ -67,6 +67,9 @@ package final class ClusterNet {
         NodeSet(peers.values.filter { $0.state == .valid || $0.state == .silent }.map(\.address.node))
     }
 
+    /// Whether a node was a Yoke host when it was connected last.
+    package func isYoke(_ peer: NodeNumber) -> Bool { peers[peer]?.isYoke ?? false }
+
     // MARK: Handlers
 
     /// Errors: the pair must be free. Spec: o2cb 11.7.
@@ -331,9 +334,11 @@ package final class ClusterNet {
     }
 
     private var ownHandshake: NetHandshake {
-        NetHandshake(
+        var handshake = NetHandshake(
             heartbeat: options.heartbeatTimeout.milliseconds, idle: options.idleTimeout.milliseconds,
             keepalive: options.keepaliveDelay.milliseconds, reconnect: options.reconnectDelay.milliseconds)
+        handshake.connector = NetHandshake.yokeConnector
+        return handshake
     }
 
     /// Takes one handshake or message from the input; false: it is not complete.
@@ -399,6 +404,7 @@ package final class ClusterNet {
             return false
         }
         connection.hasHandshake = true
+        connection.isYoke = handshake.connector == NetHandshake.yokeConnector
         becomeValid(connection)
         return true
     }

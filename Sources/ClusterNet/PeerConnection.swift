@@ -25,6 +25,8 @@ final class PeerConnection {
     var state = State.down
     var stream: NetStreamID?
     var hasHandshake = false
+    /// The last handshake was that of a Yoke host.
+    var isYoke = false
     /// Received and not yet understood.
     var input: [UInt8] = []
     /// Sent, by number.

@@ -31,6 +31,8 @@ final class CachedLock: ClusterLock {
     private var isWorking = false
     private var grantedAt = Instant.zero
     private let changed = AsyncSignal()
+    /// After a write-back that failed.
+    private static let retryPause = Duration.seconds(1)
 
     init(name: LockName, owner: (any ClusterLockOwner)?, service: ClusterLockService) {
         self.name = name
@@ -50,6 +52,21 @@ final class CachedLock: ClusterLock {
     func tryAcquire(_ level: LockLevel) async throws(FileSystemError) -> Bool {
         try await take(level, mayWait: false)
     }
+
+    func acquireBeforeLowering(_ level: LockLevel) async throws(FileSystemError) {
+        guard isAttached, level <= self.level, !isBusy, !isFinishingRaise, service.fence == nil else {
+            return try await acquire(level)
+        }
+        if level == .exclusive { exclusiveUsers += 1 } else { sharedUsers += 1 }
+        do throws(FileSystemError) {
+            try await refresh()
+        } catch {
+            release(level)
+            throw error
+        }
+    }
+
+    var isWantedElsewhere: Bool { blocking > .null }
 
     private func take(_ wanted: LockLevel, mayWait: Bool) async throws(FileSystemError) -> Bool {
         while true {
@@ -103,6 +120,7 @@ final class CachedLock: ClusterLock {
             }
         }
         isAttached = true
+        service.noteAttached(self, true)
         level = wanted
         grantedAt = service.environment.now
         if was == .null, wanted > .null, name.kind.needsRefresh { needsRefresh = true }
@@ -142,14 +160,40 @@ final class CachedLock: ClusterLock {
 
     func drop() async {
         while isBusy || isWorking { await changed.wait() }
-        precondition(sharedUsers + exclusiveUsers == 0, "lock \(name) is dropped while it is used")
+        // Somebody needs it after all.
+        guard isAttached, sharedUsers + exclusiveUsers == 0, !isFinishingRaise else { return }
+        // Nobody joins from here on.
+        isBusy = true
+        let held = level
+        level = .null
+        do throws(FileSystemError) {
+            try await owner?.prepareToLower(self, from: held, to: .null)
+        } catch {
+            // What is not written back stays ours, so that nobody reads the old state: until this host is fenced.
+            service.environment.log(.error, "\(name.resource) cannot be given up: \(error)")
+            level = held
+            isBusy = false
+            changed.notify()
+            return
+        }
+        takeValue(held)
+        await detach()
+    }
+
+    /// Gives the lock back as it is, whoever holds it: the mount failed, and nothing was written under it.
+    func end() async {
+        while isBusy || isWorking { await changed.wait() }
         guard isAttached else { return }
         isBusy = true
-        takeValue()
+        level = .null
+        await detach()
+    }
+
+    private func detach() async {
         await service.domain.unlock(lock)
         isBusy = false
         isAttached = false
-        level = .null
+        service.noteAttached(self, false)
         blocking = .null
         needsRefresh = false
         changed.notify()
@@ -174,7 +218,7 @@ final class CachedLock: ClusterLock {
 
     /// Lowers the lock as far as the waiters elsewhere need it; ends early where somebody else will start it again.
     private func work() async {
-        while blocking > .null {
+        while blocking > .null, service.fence == nil {
             if isBusy {
                 // A raise that waits while the present level keeps somebody waiting: take it back, lower, ask again.
                 if !isLowering, level > blocking.highestCompatible {
@@ -206,16 +250,24 @@ final class CachedLock: ClusterLock {
 
     private func lower(to target: LockLevel) async {
         let before = (blocking, level)
-        await owner?.prepareToLower(self, to: target)
+        do throws(FileSystemError) {
+            try await owner?.prepareToLower(self, from: level, to: target)
+        } catch {
+            guard service.fence == nil else { return }
+            service.environment.log(
+                .error, "\(name.resource) cannot be lowered, another host waits for it: \(error)")
+            return await service.environment.sleep(until: service.environment.now + Self.retryPause)
+        }
         // Users may have come at the lower level, and another waiter for a higher one.
         let isInUse = exclusiveUsers > 0 || (target == .null && sharedUsers > 0)
         guard before == (blocking, level), !isBusy, !isInUse, !isFinishingRaise, service.fence == nil else { return }
-        takeValue()
+        takeValue(level)
         isBusy = true
         isLowering = true
         do throws(LockRequestError) {
             try await service.domain.lock(lock, target.mode)
             level = target
+            owner?.lowered(self, to: target)
         } catch {
             service.environment.log(.error, "\(name.resource) cannot be lowered: \(error)")
         }
@@ -226,7 +278,7 @@ final class CachedLock: ClusterLock {
     }
 
     /// What was received and never used goes on as it came. Spec: ocfs2-cluster 5.1.
-    private func takeValue() {
+    private func takeValue(_ level: LockLevel) {
         guard lock.usesValue, level == .exclusive, !needsRefresh, let value = owner?.value(of: self) else { return }
         lock.value = ValueBlock(bytes: value.bytes)
     }

@@ -21,6 +21,8 @@ package final class ClusterLockService: LockService {
     /// Locks that the recovery itself takes.
     private var exempt: Set<LockName> = []
     let changed = AsyncSignal()
+    /// Locks that the domain knows; those among them whose owners are gone, but which must not be given up.
+    private var attached: [LockName: CachedLock] = [:]
 
     package init(domain: LockDomain, options: Options = Options(), environment: any EngineEnvironment) {
         self.domain = domain
@@ -34,8 +36,6 @@ package final class ClusterLockService: LockService {
         CachedLock(name: name, owner: owner, service: self)
     }
 
-    /// From the eviction of a member until its slot is recovered no metadata lock is given to anybody here.
-    /// Spec: ocfs2-cluster 16.
     package func freeze(except names: Set<LockName>) {
         isFrozen = true
         exempt.formUnion(names)
@@ -47,10 +47,31 @@ package final class ClusterLockService: LockService {
         changed.notify()
     }
 
-    /// Every request fails from now on.
     package func fence(_ reason: String) {
-        fence = reason
+        fence = fence ?? reason
         changed.notify()
+    }
+
+    // MARK: The end
+
+    func noteAttached(_ lock: CachedLock, _ isAttached: Bool) {
+        if isAttached {
+            attached[lock.name] = lock
+        } else if attached[lock.name] === lock {
+            attached[lock.name] = nil
+        }
+    }
+
+    /// Gives back what is still cached, in the order of the names: nobody uses the volume any more.
+    ///
+    /// - Parameter isFailedMount: nothing was written under locks that are still held.
+    /// - Returns: false: something could not be written back, and its lock is kept.
+    package func dropAll(isFailedMount: Bool) async -> Bool {
+        for lock in attached.values.sorted(by: { $0.name.resource < $1.name.resource }) {
+            await lock.drop()
+            if isFailedMount { await lock.end() }
+        }
+        return attached.isEmpty
     }
 
     func mustWait(_ name: LockName) -> Bool {

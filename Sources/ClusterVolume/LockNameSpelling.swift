@@ -37,8 +37,8 @@ extension LockKind {
     /// Whether what it protects must be looked at anew when the lock was away. Spec: ocfs2-cluster 1.
     var needsRefresh: Bool {
         switch self {
-        case .superblock, .metadata, .quota, .orphanScan, .trim: true
-        case .rename, .readWrite, .open, .dentry, .flock, .nfsSync, .refcountTree: false
+        case .superblock, .metadata, .quota, .orphanScan, .trim, .refcountTree: true
+        case .rename, .readWrite, .open, .dentry, .flock, .nfsSync: false
         }
     }
 }

@@ -121,6 +121,9 @@ package struct FUSETimeout: Equatable, Sendable {
     package var seconds: UInt64
     package var nanoseconds: UInt32
 
+    /// Ask again each time.
+    package static let zero = FUSETimeout(seconds: 0)
+
     package init(seconds: UInt64, nanoseconds: UInt32 = 0) {
         self.seconds = seconds
         self.nanoseconds = nanoseconds

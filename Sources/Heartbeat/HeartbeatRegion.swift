@@ -41,6 +41,9 @@ package final class HeartbeatRegion {
     /// The instant of the last own write that got through.
     package private(set) var lastWrite: Instant?
 
+    /// Behind it this node is no member any more, unless a write gets through before; nil until it is steady.
+    package private(set) var writeDeadline: Instant?
+
     package var onNodeUp: (NodeNumber) -> Void = { _ in }
     package var onNodeDown: (NodeNumber) -> Void = { _ in }
     package var onWriteTimeout: () -> Void = {}
@@ -127,6 +130,12 @@ package final class HeartbeatRegion {
         guard state == .running || state == .starting else { return }
         state = .stopping
         armed += 1
+    }
+
+    /// All live nodes wait for the same storage, and the lowest of them lets this node go on. Spec: o2cb 9.2.
+    package func extendWriteTimeout() {
+        guard state == .running else { return }
+        armTimeout()
     }
 
     private func loseAll() {
@@ -310,7 +319,9 @@ package final class HeartbeatRegion {
     private func armTimeout() {
         armed += 1
         let number = armed
-        environment.call(at: environment.now + options.writeTimeout) { [self] in
+        let deadline = environment.now + options.writeTimeout
+        writeDeadline = deadline
+        environment.call(at: deadline) { [self] in
             guard number == armed, state == .running else { return }
             log(
                 .critical,

@@ -11,6 +11,10 @@ package final class BlockCache {
     package let blockSize: Int
     package let byteCountMax: Int
 
+    /// Advanced by the owner when other hosts may have changed blocks: a block with a lower ``MetadataBlock/age`` than the
+    /// clock had then may be old.
+    package var clock: UInt64 = 0
+
     let memory: BlockMemory
     /// For transfers of several blocks.
     let buffers = IOBufferPool()
@@ -58,6 +62,7 @@ package final class BlockCache {
             let read = BlockRead()
             reads[number] = read
             let block = MetadataBlock(number: number, cache: self)
+            block.age = clock
             do throws(BlockDeviceError) {
                 try await device.read(block.slice, at: byteOffset(of: number))
             } catch {
@@ -109,6 +114,7 @@ package final class BlockCache {
         }
         block.bytes.initializeMemory(as: UInt8.self, repeating: 0)
         block.kind = 0
+        block.age = clock
         return block
     }
 
@@ -125,13 +131,33 @@ package final class BlockCache {
         reads[number]?.isStale = true
         guard let block = cached(number) else { return try await read(number) }
         precondition(block.unwrittenImages == 0, "block \(number) is reread but has changes that are not in its place")
+        let age = clock
         // By way of another buffer: nobody shall see half of it.
         let buffer = buffers.take(byteCount: blockSize)
         let slice = IOSlice(buffer: buffer, offset: 0, count: blockSize)
         try await device.read(slice, at: byteOffset(of: number))
         block.bytes.copyMemory(from: UnsafeRawBufferPointer(slice.bytes))
         block.kind = 0
+        block.age = age
         return block
+    }
+
+    /// The block, from memory if its contents are not older than `age` of the ``clock``. One that this host has changed
+    /// and not brought to its place is never old.
+    package func read(_ number: UInt64, notOlderThan age: UInt64) async throws(BlockDeviceError) -> MetadataBlock {
+        while true {
+            let block = try await read(number)
+            if block.age >= age || block.unwrittenImages > 0 { return block }
+            // Readers of one old block that come together: the first one reads, the others find it new.
+            if let read = reads[number] {
+                try await read.end()
+                continue
+            }
+            let read = BlockRead()
+            reads[number] = read
+            defer { ended(read, number, nil) }
+            return try await reread(number)
+        }
     }
 
     /// Writes one block to its place at once, outside of any transaction, durably. Spec: ocfs2-disk 14.4 rule 10.
@@ -196,6 +222,7 @@ extension BlockCache {
                 BlockTransfer(.read, at: byteOffset(of: run.first), byteCount: byteCount, data: slice))
         }
         let read = BlockRead()
+        let age = clock
         for run in runs {
             for index in 0..<run.count { reads[run.first + UInt64(index)] = read }
         }
@@ -212,6 +239,7 @@ extension BlockCache {
                 reads[number] = nil
                 guard failure == nil, !read.isStale, cached(number) == nil else { continue }
                 let block = MetadataBlock(number: number, cache: self)
+                block.age = age
                 let source = slice.part(offset: index * blockSize, count: blockSize)
                 block.bytes.copyMemory(from: UnsafeRawBufferPointer(source.bytes))
                 insert(block)

@@ -10,6 +10,8 @@ package final class MetadataBlock {
     package let slice: IOSlice
     /// What the owner knows the block to be after checking it; 0: not checked since it was read. See ``BlockSealer``.
     package var kind: UInt8 = 0
+    /// What ``BlockCache/clock`` was when the contents came from the disk, or when the block was made.
+    package internal(set) var age: UInt64 = 0
     /// While above 0 the cache keeps the block.
     package var pinCount = 0 {
         didSet {

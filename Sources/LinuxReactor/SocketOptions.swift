@@ -10,6 +10,9 @@ package struct SocketOptions: Equatable, Sendable {
     /// SO_RCVBUF in bytes; 0 leaves it to the kernel's tuning. Spec: drbd-config-and-tools, `rcvbuf-size`.
     package var receiveBufferByteCount = 0
 
+    /// TCP_USER_TIMEOUT in milliseconds: how long sent bytes may stay without an answer; 0 leaves it to the kernel.
+    package var userTimeoutMilliseconds = 0
+
     package init() {}
 
     /// Sets them on a socket that is not connected yet, since buffer sizes decide the window that is announced.
@@ -23,6 +26,10 @@ package struct SocketOptions: Equatable, Sendable {
         }
         if noDelay && family != AF_UNIX {
             _ = yoke_set_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        }
+        if userTimeoutMilliseconds > 0 && family != AF_UNIX {
+            let milliseconds = Int32(clamping: userTimeoutMilliseconds)
+            _ = yoke_set_option(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
         }
     }
 }

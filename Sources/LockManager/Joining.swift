@@ -34,10 +34,10 @@ extension LockDomain {
                 joiningNode = nil
                 throw error
             }
-            if isDone { break }
+            if isDone, phase == .new { break }
             await cancelJoin(accepted)
             joiningNode = nil
-            guard waited < Self.backOffTotalMilliseconds else { throw .timedOut }
+            guard waited < Self.backOffTotalMilliseconds, phase == .new else { throw .timedOut }
             let pauseLength = Int(environment.random.next(below: 4)) * Self.backOffMilliseconds
             waited += max(pauseLength, 10)
             await pause(milliseconds: pauseLength)

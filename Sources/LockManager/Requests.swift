@@ -36,6 +36,7 @@ extension LockDomain {
         guard let own = lock.lock, let resource = lock.resource else { return false }
         while true {
             await settled(resource)
+            guard phase != .left else { return false }
             guard own.list == .converting || own.list == .blocked, own.outstanding == nil else {
                 return lock.lock == nil
             }
@@ -176,7 +177,7 @@ extension LockDomain {
         guard let own = lock.lock, let resource = lock.resource else { return }
         while true {
             await settled(resource)
-            guard let owner = resource.owner else { throw .leaving }
+            guard phase != .left, let owner = resource.owner else { throw .leaving }
             if own.list == .granted, own.mode == mode {
                 lock.isGrantAhead = false
                 lock.mode = mode
@@ -291,10 +292,11 @@ extension LockDomain {
 
     /// Waits until the resource takes requests.
     private func settled(_ resource: LockResource, isRecovery: Bool = false) async {
-        while resource.isInProgress || resource.isMigrating
-            || (resource.owner == nil && resources[resource.name] === resource)
-            || (!isRecovery && (resource.isRecovering || resource.awaitsRecovery))
-            || (isRecovery && resource.isRecovering)
+        while phase != .left,
+            resource.isInProgress || resource.isMigrating
+                || (resource.owner == nil && resources[resource.name] === resource)
+                || (!isRecovery && (resource.isRecovering || resource.awaitsRecovery))
+                || (isRecovery && resource.isRecovering)
         {
             await resource.changed.wait()
         }

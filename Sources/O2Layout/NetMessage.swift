@@ -5,11 +5,13 @@ package import LayoutKit
 /// | offset | size | meaning (big-endian) |
 /// |---|---|---|
 /// | 0 | 8 | protocol version, 11 |
-/// | 8 | 8 | connector id, 1; not checked |
+/// | 8 | 8 | connector id, not checked: 1 for a kernel host, ``yokeConnector`` for a Yoke host |
 /// | 16, 20, 24, 28 | 4 | heartbeat timeout, idle timeout, keepalive delay, reconnect delay, in ms |
 package struct NetHandshake: FixedLayout, Equatable, Sendable {
     package static let byteCount = 32
     package static let protocolVersion: UInt64 = 11
+    /// By this members that judge together know each other ("Yoke").
+    package static let yokeConnector: UInt64 = 0x596f_6b65
 
     private enum Field {
         static let version = BE64(offset: 0)

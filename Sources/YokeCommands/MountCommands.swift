@@ -31,3 +31,19 @@ struct Unmount: ParsableCommand {
         throw ExitCode(MountHelper.unmount((lazy ? ["-l"] : []) + [name], place.call))
     }
 }
+
+struct TakeOver: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "takeover", abstract: "Go on with a frozen volume: you know that the other host is dead.",
+        discussion: """
+            A host that lost the other one, and cannot tell a dead host from a cut cable, freezes. If the other one
+            still runs, both go on, and what one of them writes is lost later. Without a name: every frozen mount.
+            """)
+
+    @OptionGroup var place: Place
+    @Argument(help: "DIRECTORY or DEVICE.") var name: String?
+
+    func run() throws {
+        throw ExitCode(place.call.run(["takeover"] + (name.map { [$0] } ?? [])))
+    }
+}

@@ -30,8 +30,8 @@ package struct YokeCommand: AsyncParsableCommand {
             """,
         version: CommandVersion.text,
         subcommands: [
-            Status.self, Check.self, Up.self, Down.self, Mount.self, Unmount.self, Export.self, Device.self,
-            ProcDRBD.self,
+            Status.self, Check.self, Up.self, Down.self, Mount.self, Unmount.self, TakeOver.self, Export.self,
+            Device.self, ProcDRBD.self,
         ])
 
     package init() {}

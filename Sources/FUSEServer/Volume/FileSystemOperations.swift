@@ -53,7 +53,7 @@ package protocol FileSystemOperations: AnyObject {
     func openFile(_ node: Node, _ mode: OpenMode, caller: Caller) async throws(FileSystemError)
     func closeFile(_ node: Node, _ mode: OpenMode) async
     func read(
-        _ node: Node, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool
+        _ node: Node, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool, mayBecomeDirty: Bool
     ) async throws(FileSystemError) -> Int
     func write(
         _ node: Node, at byteOffset: UInt64, _ source: IOSlice, _ mode: WriteMode

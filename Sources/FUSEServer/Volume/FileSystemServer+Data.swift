@@ -19,12 +19,18 @@ extension FileSystemServer {
             return
         }
         let isDirect = request.flags & FUSEOpenRequest.Flag.direct != 0
+        let isCached = !isDirect && !(handles[request.handle]?.isDirect ?? false)
+        let locked = isCached ? record.pages.beginRead(at: request.offset, byteCount: count) : nil
         run(header, record, bytes: count) { [self] () async throws(FileSystemError) in
+            defer { if let locked { record.pages.endRead(locked) } }
             let ticket = await record.data.enter(
                 byteOffset: request.offset, byteCount: UInt64(count), isWrite: false)
             defer { record.data.leave(ticket) }
             let slice = IOSlice(buffer: pool.take(byteCount: count), offset: 0, count: count)
-            let done = try await operations.read(record.node, at: request.offset, into: slice, isDirect: isDirect)
+            // A page of a file with writers may become dirty unseen, by a mapping. Spec: fuse 20.
+            let mayBecomeDirty = isCached && policy.isShared && record.writerCount > 0
+            let done = try await operations.read(
+                record.node, at: request.offset, into: slice, isDirect: isDirect, mayBecomeDirty: mayBecomeDirty)
             statistics.readByteCount += UInt64(done)
             reply(header.unique, payload: slice.part(offset: 0, count: done))
         }
@@ -43,19 +49,49 @@ extension FileSystemServer {
         let isDirectHandle = !isWriteBack && handles[request.handle]?.isDirect ?? false
         let mode = WriteMode(request, isDirectHandle: isDirectHandle)
         let slice = buffers.takeData(count, pool: pool)
+        if isWriteBack { return writeBack(header, record, request, slice) }
+        let locked = isDirectHandle ? nil : record.pages.beginWrite(at: request.offset, byteCount: count)
         run(header, record, bytes: count) { [self] () async throws(FileSystemError) in
+            defer { if let locked { record.pages.endWrite(locked) } }
             // Where an append lands is only known when it is done: it is ordered against everything.
             let ticket = await record.data.enter(
                 byteOffset: mode.appends ? 0 : request.offset, byteCount: mode.appends ? .max : UInt64(count),
                 isWrite: true)
             defer { record.data.leave(ticket) }
-            if !isWriteBack { try await dropCapability(record) }
+            try await dropCapability(record)
             let done = try await operations.write(record.node, at: request.offset, slice, mode)
             statistics.writtenByteCount += UInt64(done.byteCount)
             if mode.dropsPrivilegeBits, record.hasPrivilegeBits { await privilegeBitsDropped(record) }
             reply(header.unique, FUSEWriteReply(size: UInt32(done.byteCount)))
             if mode.appends, !isDirectHandle, done.byteOffset != request.offset {
                 misplaced(record, byteOffset: request.offset, byteCount: done.byteCount)
+            }
+        }
+    }
+
+    /// Dirty pages of shared mappings.
+    private func writeBack(
+        _ header: FUSERequestHeader, _ record: Record, _ request: FUSETransferRequest, _ slice: IOSlice
+    ) {
+        let mode = WriteMode(request, isDirectHandle: false)
+        record.pages.beginWriteBack()
+        run(header, record, bytes: slice.count) { [self] () async throws(FileSystemError) in
+            defer { record.pages.endWriteBack() }
+            // While pages are recalled everything else of the file waits for the lock.
+            let isFirst = record.pages.isRecalling
+            var ticket: UInt64?
+            if !isFirst {
+                ticket = await record.data.enter(
+                    byteOffset: request.offset, byteCount: UInt64(slice.count), isWrite: true, isWriteBack: true)
+            }
+            defer { if let ticket { record.data.leave(ticket) } }
+            do throws(FileSystemError) {
+                let done = try await operations.write(record.node, at: request.offset, slice, mode)
+                statistics.writtenByteCount += UInt64(done.byteCount)
+                reply(header.unique, FUSEWriteReply(size: UInt32(done.byteCount)))
+            } catch {
+                record.pages.failure = error
+                throw error
             }
         }
     }

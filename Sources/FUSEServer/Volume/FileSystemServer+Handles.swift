@@ -23,7 +23,9 @@ extension FileSystemServer {
                     throw error
                 }
             }
-            reply(header.unique, addHandle(record, mode, flags: request.flags))
+            let opened = addHandle(record, mode, flags: request.flags)
+            if mode.writes, record.writerCount == 1 { await dropPagesForWriter(record) }
+            reply(header.unique, opened)
         }
     }
 

@@ -202,6 +202,7 @@ extension FileSystemServer {
     func readLink(_ header: FUSERequestHeader, _ record: Record) {
         run(header, record) { [self] () async throws(FileSystemError) in
             reply(header.unique, bytes: try await operations.readLink(record.node))
+            record.pages.mayExist = true
         }
     }
 }

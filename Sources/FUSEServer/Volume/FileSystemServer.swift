@@ -17,6 +17,8 @@ package protocol FileSystemServerHost: AnyObject {
     func mayReadAgain()
     /// The kernel knows the filesystem now: system calls below the mount point no longer wait for it.
     func isServing()
+    /// Takes all requests that the kernel has ready.
+    func drainRequests()
     /// Writes a notification, from where that may block, and calls back with 0 or an errno. Spec: fuse 15.
     func send(_ notification: FUSENotification, _ completion: @escaping (_ errno: Int32) -> Void)
     func log(_ record: LogRecord)

@@ -12,6 +12,9 @@ package class KernelCachePolicy<Node: FileSystemNode> {
 
     package init() {}
 
+    /// Other hosts change the volume.
+    package var isShared: Bool { false }
+
     /// Attributes of `node`.
     package func attributesTimeout(of node: Node) -> FUSETimeout { Self.unlimited }
 

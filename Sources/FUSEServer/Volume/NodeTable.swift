@@ -2,13 +2,15 @@
 final class NodeRecord<Node: FileSystemNode> {
     /// The protocol's name for it: 1 for the root, else the node's number.
     let id: UInt64
-    let node: Node
+    /// Another one when the object of this number was freed and its block became a new object on another host.
+    fileprivate(set) var node: Node
     /// How often the kernel was told of it, less what it has forgotten. Spec: fuse 3.
     fileprivate(set) var lookupCount: UInt64 = 0
     /// Requests under way and open handles.
     fileprivate(set) var userCount = 0
     /// Order of its READs and WRITEs.
     let data = PageRangeQueue()
+    let pages = KernelPages()
     /// Open handles that may write.
     var writerCount = 0
     /// The kernel was told to drop the listing, and has not read a complete one since. Spec: fuse 20.
@@ -53,8 +55,13 @@ struct NodeTable<Node: FileSystemNode> {
     mutating func adopt(_ node: Node) -> NodeRecord<Node> {
         let id = id(of: node)
         if let record = record(id) {
-            precondition(record.node === node, "node \(id) exists twice")
-            node.release()
+            guard record.node !== node else {
+                node.release()
+                return record
+            }
+            precondition(record.node.generation != node.generation, "node \(id) exists twice")
+            record.node.release()
+            record.node = node
             return record
         }
         let record = NodeRecord(id: id, node: node)

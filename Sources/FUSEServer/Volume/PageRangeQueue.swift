@@ -7,6 +7,7 @@ final class PageRangeQueue {
         var ticket: UInt64
         var pages: ClosedRange<UInt64>
         var isWrite: Bool
+        var isWriteBack = false
         /// Nil: it runs.
         var waiter: UnsafeContinuation<Void, Never>?
 
@@ -26,19 +27,30 @@ final class PageRangeQueue {
     var isEmpty: Bool { entries.isEmpty }
 
     /// Waits for those before that touch a page of the range; hand the ticket to ``leave(_:)``.
-    func enter(byteOffset: UInt64, byteCount: UInt64, isWrite: Bool) async -> UInt64 {
+    func enter(
+        byteOffset: UInt64, byteCount: UInt64, isWrite: Bool, isWriteBack: Bool = false
+    ) async -> UInt64 {
         let last = byteOffset.addingReportingOverflow(max(byteCount, 1) - 1)
         let end = last.overflow ? UInt64.max : last.partialValue
         let pages = (byteOffset >> Self.pageShift)...(end >> Self.pageShift)
         lastTicket += 1
         let ticket = lastTicket
         let mustWait = entries.contains { $0.conflicts(with: pages, isWrite: isWrite) }
-        entries.append(Entry(ticket: ticket, pages: pages, isWrite: isWrite))
+        entries.append(Entry(ticket: ticket, pages: pages, isWrite: isWrite, isWriteBack: isWriteBack))
         if mustWait {
             let index = entries.count - 1
             await withUnsafeContinuation { entries[index].waiter = $0 }
         }
         return ticket
+    }
+
+    /// Lets the write-back go that waits: who is before it waits for a lock that cannot be given up before.
+    func letWriteBackPass() {
+        for index in entries.indices where entries[index].isWriteBack {
+            guard let waiter = entries[index].waiter else { continue }
+            entries[index].waiter = nil
+            waiter.resume()
+        }
     }
 
     func leave(_ ticket: UInt64) {

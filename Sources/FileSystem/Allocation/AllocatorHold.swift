@@ -6,13 +6,20 @@ final class AllocatorHold {
     /// How often ``lock`` was acquired for the present holders.
     private var acquired = 0
 
+    /// Another host wants the lock, and what it must not take from us is being written: that needs it for the last time.
+    var isLowering = false
+
     init(_ lock: any ClusterLock) {
         self.lock = lock
     }
 
     func acquire() async throws(FileSystemError) {
         if holders == 0 {
-            try await lock.acquire(.exclusive)
+            if isLowering {
+                try await lock.acquireBeforeLowering(.exclusive)
+            } else {
+                try await lock.acquire(.exclusive)
+            }
             acquired += 1
         }
         holders += 1

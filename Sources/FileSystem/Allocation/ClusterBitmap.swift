@@ -29,6 +29,11 @@ final class ClusterBitmap {
             count: Int(volume.geometry.clusterGroupCount(clusters: volume.parameters.clusterCount)))
     }
 
+    /// Another host may have changed the groups.
+    func forget() {
+        for index in freeSeen.indices { freeSeen[index] = nil }
+    }
+
     /// Clusters.
     var total: UInt32 { inode.block.bytes[Dinode.Field.bitsTotal] }
     /// Clusters whose bit is 0, reserved ones included.

@@ -133,12 +133,24 @@ extension MountedVolume {
         run.promiseAgain()
     }
 
+    /// The bitmap's lock goes to another host, which may use up what is free in it: what was promised of that, and is not in
+    /// the window, is allocated before.
+    func keepPromises() async throws(FileSystemError) {
+        guard let space, space.promisedCount + space.reservedCount > Int(space.window.free) else { return }
+        space.bitmap.hold.isLowering = true
+        defer { space.bitmap.hold.isLowering = false }
+        await flushAllData()
+    }
+
     // MARK: Finding
 
     /// Makes `clusters` clusters available: flushes the truncate log, waits a little for files that are being wiped.
     /// Throws `noSpace`. Spec: ocfs2-disk 9.5 rule 8.
     func findSpace(_ clusters: Int) async throws(FileSystemError) {
         let space = try usedSpace()
+        // What is known of the bitmap may be old: another host may have freed something.
+        try await space.bitmap.hold.acquire()
+        space.bitmap.hold.release()
         for _ in 0..<Self.findSpaceAttempts {
             if space.truncateLog.count > 0 { try await space.truncateLog.flush() }
             if space.available >= clusters { return }

@@ -73,6 +73,8 @@ extension MountedVolume {
     func closeLocalAlloc(_ inode: Inode) async throws(FileSystemError) {
         guard let space, !LocalAlloc.isClosed(inode.block.rawBytes, geometry) else { return }
         try validateLocalAlloc(inode)
+        try await space.bitmap.hold.acquire()
+        defer { space.bitmap.hold.release() }
         var runs = LocalAllocWindow.unusedRuns(of: inode)
         // Looked at before the transaction: what is not marked cannot be given back.
         for run in runs where !(try await space.bitmap.isUsed(run)) {
@@ -83,8 +85,6 @@ extension MountedVolume {
             try requireWritable()
             runs.removeAll { $0 == run }
         }
-        try await space.bitmap.hold.acquire()
-        defer { space.bitmap.hold.release() }
         let groups = try await space.bitmap.pinGroups(of: runs)
         defer { for group in groups { group.pinCount -= 1 } }
         try await transaction(credits: 3) { handle async throws(FileSystemError) in

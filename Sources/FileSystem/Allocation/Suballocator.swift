@@ -103,6 +103,8 @@ final class Suballocator {
         guard let number = GroupDescriptor.block(ofBit: bit, group.rawBytes, volume.parameters), number > 2,
             number < volume.parameters.blockCount
         else { throw wrong(group.number, "bit \(bit) is no block of the volume") }
+        // Another host has freed an inode that somebody here remembers but had let go of.
+        if let old = volume.inodeTable[number], old.isDetached { volume.becameStale(old) }
         guard volume.inodeTable[number] == nil else {
             throw wrong(group.number, "bit \(bit) is free, but block \(number) is an inode in use")
         }

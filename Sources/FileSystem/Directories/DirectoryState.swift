@@ -8,7 +8,15 @@ package final class DirectoryState {
     var linearStart: UInt64 = 0
     var linearNeed = 0
     /// Locks of the names under this directory that this host knows, by inode.
-    var dentryLocks: [UInt64: any ClusterLock] = [:]
+    var dentryLocks: [UInt64: DentryLock] = [:]
 
     package init() {}
+
+    /// Another host may have changed the directory.
+    func forget() {
+        failedNeed = .max
+        bytesFreedSinceFailure = 0
+        linearStart = 0
+        linearNeed = 0
+    }
 }

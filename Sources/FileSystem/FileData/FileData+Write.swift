@@ -9,9 +9,11 @@ extension FileData {
         min(UInt64(Int64.max), UInt64(UInt32.max) << UInt64(geometry.clusterSizeBits))
     }
 
-    /// Takes over the bytes; the disk gets them at the next flush. The caller holds the gate, W and M, exclusively.
+    /// Takes over the bytes; the disk gets them at the next flush. The caller holds M exclusively.
     func write(_ source: IOSlice, at offset: UInt64) async throws(FileSystemError) {
         guard source.count > 0 else { return }
+        await cacheLock.lock(.exclusive)
+        defer { cacheLock.unlock(.exclusive) }
         let (end, overflow) = offset.addingReportingOverflow(UInt64(source.count))
         guard !overflow, end <= sizeMax else { throw .fileTooLarge }
         try volume.requireWritable()

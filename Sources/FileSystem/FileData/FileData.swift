@@ -11,7 +11,7 @@ internal import OCFS2Layout
 /// disk: after a crash a file ends where its data ends. What lies on disk behind ``storedSize`` is never shown.
 ///
 /// **Locks** (in this order): the inode's gate, W and M, taken by the operations; then ``changeLock``, held by whoever
-/// changes the mapping (one at a time); then ``mappingLock``, shared by those who do I/O by the mapping, exclusive while
+/// changes the mapping (one at a time), behind ``cacheLock`` of whoever fills the cache; then ``mappingLock``, shared by those who do I/O by the mapping, exclusive while
 /// it changes; then reservations and the journal handle. A flush takes only the last ones: it may run any time.
 package final class FileData {
     unowned let inode: Inode
@@ -19,6 +19,8 @@ package final class FileData {
 
     let changeLock = AsyncReadWriteLock()
     let mappingLock = AsyncReadWriteLock()
+    /// Held by whoever writes into the cache: write-back of the kernel's pages comes beside a writer with the gate.
+    let cacheLock = AsyncReadWriteLock()
 
     /// The newest bytes.
     var dirty = DirtyData()

@@ -7,10 +7,21 @@ extension Inode {
         await gate.lock(mode)
         do throws(FileSystemError) {
             try await metaLock.acquire(mode.level)
+            do throws(FileSystemError) {
+                try requirePresent()
+            } catch {
+                metaLock.release(mode.level)
+                throw error
+            }
         } catch {
             gate.unlock(mode)
             throw error
         }
+    }
+
+    /// Throws `stale` if the inode was freed, by this host or another. The caller holds ``metaLock``.
+    func requirePresent() throws(FileSystemError) {
+        if isGone { throw .stale }
     }
 
     package func unlock(_ mode: AsyncReadWriteLock.Mode) {

@@ -19,7 +19,9 @@ extension MountedVolume {
             tasks.start(environment) { [self] in await giveUpLocks(of: inode) }
             return
         }
-        if inode.attributes.linkCount == 0, !inode.isSystem, !isReadOnly, !inode.isWipeRefused {
+        if inode.attributes.linkCount == 0 || inode.mayBeOrphaned, !inode.isSystem, !inode.isDetached, !isReadOnly,
+            !inode.isWipeRefused
+        {
             inodeTable.retainEnding(inode)
             tasks.start(environment) { [self] in
                 await wipe(inode)
@@ -59,7 +61,11 @@ extension MountedVolume {
 
     /// Spec: ocfs2-cluster 15, order of an inode's locks.
     func giveUpLocks(of inode: Inode) async {
-        if !inode.isSystem { inode.openLock.release(.protectedRead) }
+        await giveUpDentryLocks(of: inode)
+        if !inode.isFixed, !inode.isDetached {
+            inode.isDetached = true
+            inode.openLock.release(.protectedRead)
+        }
         await inode.openLock.drop()
         await inode.metaLock.drop()
         await inode.readWriteLock.drop()
@@ -67,6 +73,17 @@ extension MountedVolume {
 
     /// Takes every inode out of memory that nobody uses. The mount ends.
     func evictAll() async {
-        while let oldest = inodeTable.takeOldest(above: 0) { await evict(oldest, isLast: true) }
+        // Giving locks back costs messages: many at a time.
+        let ended = AsyncSignal()
+        var running = 0
+        for _ in 0..<(locks.isLocal ? 1 : 64) {
+            running += 1
+            environment.spawn { [self] in
+                while let oldest = inodeTable.takeOldest(above: 0) { await evict(oldest, isLast: true) }
+                running -= 1
+                ended.notify()
+            }
+        }
+        while running > 0 { await ended.wait() }
     }
 }

@@ -11,7 +11,11 @@ package final class Inode {
     package unowned let volume: MountedVolume
     /// Block of the dinode.
     package let number: UInt64
+    /// Of this incarnation; the block may become another inode one day.
+    package let generation: UInt32
     package let block: MetadataBlock
+    /// A system file or the root directory: never freed, so that it needs no open lock.
+    let isFixed: Bool
     package var attributes: InodeAttributes
 
     /// Excludes tasks of this host from each other; taken before any cluster lock.
@@ -25,6 +29,17 @@ package final class Inode {
 
     /// Open files of it on this host.
     package var openCount = 0
+    /// Since when no other host can have changed it, by ``BlockCache/clock``: older blocks of it are read again.
+    var validSince: UInt64 = 0
+    /// Made by this host, and its metadata lock has not been asked for yet: there is nothing newer anywhere.
+    var isNew = false
+    /// Another host took a name away, perhaps the last one: whoever closes it last looks whether it has to be freed.
+    /// Spec: ocfs2-cluster 10.
+    var mayBeOrphaned = false
+    /// The open lock was given up, so that another host can free the inode; taken again by the next user.
+    var isDetached = false
+    /// Directories under whose dentry locks it was found.
+    var namingDirectories: Set<UInt64> = []
     /// What the data part keeps in memory.
     package var data: FileData?
     /// What the directory part keeps in memory.
@@ -35,24 +50,23 @@ package final class Inode {
     var lastUse: UInt64 = 0
     /// The wipe has begun, or the inode was freed: nobody gets it any more.
     var isGone = false
+    /// The wipe looks whether it can be done, or is under way.
+    var isBeingWiped = false
     /// A wipe was tried and must not be done now: not again before somebody else has used the inode.
     var isWipeRefused = false
 
     /// `block` holds a validated dinode.
-    init(volume: MountedVolume, block: MetadataBlock) {
+    init(volume: MountedVolume, block: MetadataBlock, locks: InodeLocks, isFixed: Bool) {
         self.volume = volume
         self.block = block
-        let number = block.number
-        self.number = number
-        let dinode = DinodeView(block.bytes)
-        attributes = InodeAttributes(dinode, volume.features)
-        let isFixed = attributes.flags.contains(.system)
-        let generation = block.bytes[Dinode.Field.generation]
-        let locks = volume.locks
-        metaLock = locks.lock(
-            LockName(.metadata, block: number, generation: isFixed ? volume.parameters.generation : 0), owner: nil)
-        readWriteLock = locks.lock(LockName(.readWrite, block: number, generation: generation), owner: nil)
-        openLock = locks.lock(LockName(.open, block: number), owner: nil)
+        self.isFixed = isFixed
+        number = block.number
+        generation = block.bytes[Dinode.Field.generation]
+        attributes = InodeAttributes(DinodeView(block.bytes), volume.features)
+        metaLock = locks.meta
+        openLock = locks.open
+        readWriteLock = volume.locks.lock(
+            LockName(.readWrite, block: number, generation: generation), owner: nil)
         block.pinCount += 1
         metaLock.owner = self
     }
@@ -61,9 +75,6 @@ package final class Inode {
     func unpin() {
         block.pinCount -= 1
     }
-
-    /// Of this incarnation.
-    package var generation: UInt32 { block.bytes[Dinode.Field.generation] }
 
     /// Encodes ``attributes`` into the dinode, as part of the transaction. 1 credit.
     package func storeAttributes(_ handle: JournalHandle) {
@@ -93,18 +104,3 @@ extension Inode {
     package var dinode: DinodeView { DinodeView(block.bytes) }
 }
 
-extension Inode: ClusterLockOwner {
-    package func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError) {
-        // A host alone is the only one that changes the volume.
-        guard !volume.locks.isLocal, lock === metaLock else { return }
-        try await volume.reload(self)
-        data?.forget()
-    }
-
-    package func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async {
-        guard lock === metaLock, let data else { return }
-        await data.flushInBackground()
-    }
-
-    package func value(of lock: any ClusterLock) -> LockValueBlock? { nil }
-}

@@ -22,7 +22,8 @@ extension MountedVolume {
                 if inode.isGone { throw .stale }
                 inode.isWipeRefused = false
                 inodeTable.retain(inode)
-                return inode
+                if try await attach(inode) { return inode }
+                continue
             }
             guard inodeTable.isLoading(number) else { break }
             await inodeTable.loaded.wait()
@@ -33,7 +34,7 @@ extension MountedVolume {
             guard inodeTable[number] == nil else {
                 // The block became a new inode meanwhile: who asked for it means an older one.
                 inode.unpin()
-                if !inode.isSystem { inode.openLock.release(.protectedRead) }
+                await giveUpLocks(of: inode)
                 throw FileSystemError.stale
             }
             inodeTable.endLoading(number, inode)
@@ -51,24 +52,63 @@ extension MountedVolume {
         return inode
     }
 
-    private func load(_ number: UInt64) async throws(FileSystemError) -> Inode {
-        let inode = Inode(volume: self, block: try await dinodeBlock(number))
+    /// The caller's new reference ends if the answer is false or an error: another host has freed the inode, and its block
+    /// may be another inode now.
+    private func attach(_ inode: Inode) async throws(FileSystemError) -> Bool {
+        guard inode.isDetached, !inode.isNew else { return true }
         do throws(FileSystemError) {
-            // O is held as long as the inode is in memory: nobody frees it meanwhile. Spec: ocfs2-cluster 10.
-            if !inode.isSystem { try await inode.openLock.acquire(.protectedRead) }
+            try await inode.attach()
+            return true
+        } catch .stale {
+            inode.release()
+            return false
         } catch {
-            inode.unpin()
+            inode.release()
             throw error
         }
-        return inode
+    }
+
+    private func load(_ number: UInt64) async throws(FileSystemError) -> Inode {
+        guard number > 2, number < parameters.blockCount else { throw .stale }
+        let isFixed = isFixed(number)
+        let held = InodeLocks(self, number, isFixed: isFixed)
+        do throws(FileSystemError) {
+            // Nobody needs locks to know where the system files are; what they say is read anew under their locks.
+            if isFixed { return Inode(volume: self, block: try await dinodeBlock(number), locks: held, isFixed: true) }
+            // O is held as long as the inode is in memory: nobody frees it meanwhile. Spec: ocfs2-cluster 10.
+            try await held.open.acquire(.protectedRead)
+            do throws(FileSystemError) {
+                return try await held.meta.with(.protectedRead) { () async throws(FileSystemError) in
+                    if !locks.isLocal { cache.clock += 1 }
+                    let age = cache.clock
+                    let block = try await dinodeBlock(number, notOlderThan: age)
+                    let inode = Inode(volume: self, block: block, locks: held, isFixed: false)
+                    inode.validSince = age
+                    return inode
+                }
+            } catch {
+                held.open.release(.protectedRead)
+                throw error
+            }
+        } catch {
+            await held.open.drop()
+            await held.meta.drop()
+            throw error
+        }
+    }
+
+    /// Of the system directory, or the root directory: never freed, and named differently in the cluster.
+    private func isFixed(_ number: UInt64) -> Bool {
+        number == rootNumber || number == parameters.systemDirectoryBlock || systemFileNumbers.contains(number)
     }
 
     /// The checked block of a dinode in use. A block that was freed keeps its signature without ``DinodeFlags/valid``.
-    private func dinodeBlock(_ number: UInt64) async throws(FileSystemError) -> MetadataBlock {
-        guard number > 2, number < parameters.blockCount else { throw .stale }
+    private func dinodeBlock(
+        _ number: UInt64, notOlderThan age: UInt64 = 0
+    ) async throws(FileSystemError) -> MetadataBlock {
         let block: MetadataBlock
         do throws(BlockDeviceError) {
-            block = try await cache.read(number)
+            block = try await cache.read(number, notOlderThan: age)
         } catch {
             throw .device(error)
         }
@@ -80,14 +120,18 @@ extension MountedVolume {
 
     /// Reads the dinode of an inode in memory again.
     func reload(_ inode: Inode) async throws(FileSystemError) {
-        let generation = inode.generation
         do throws(BlockDeviceError) {
-            _ = try await cache.reread(inode.number)
+            _ = try await cache.read(inode.number, notOlderThan: inode.validSince)
         } catch {
             throw .device(error)
         }
+        let type = inode.fileType
+        // Checked before, and after the check: a freed block may already be something else than a dinode.
+        guard inode.block.bytes[Dinode.Field.signature] == FixedSignature.dinode.rawValue,
+            inode.block.bytes[Dinode.Field.generation] == inode.generation
+        else { throw .stale }
         try recheck(inode)
-        guard inode.generation == generation else { throw .stale }
+        guard inode.fileType == type else { throw .stale }
     }
 
     /// Checks the dinode again if it came from disk again.
@@ -110,7 +154,7 @@ extension MountedVolume {
     package func makeInode(
         _ claimed: ClaimedBlock, mode: UInt16, uid: UInt32, gid: UInt32, linkCount: UInt32, flags: DinodeFlags = .valid,
         _ handle: JournalHandle
-    ) async throws(FileSystemError) -> Inode {
+    ) -> Inode {
         let block = freshBlock(claimed.number, .dinode)
         handle.modify(block)
         DinodeView(block.bytes).initialize(
@@ -118,10 +162,21 @@ extension MountedVolume {
                 block: claimed.number, generation: nextGeneration, suballocation: claimed.place, mode: mode, user: uid,
                 group: gid, linkCount: linkCount, flags: flags, time: DiskTime(environment.wallTime)),
             parameters)
-        let inode = Inode(volume: self, block: block)
+        let inode = Inode(
+            volume: self, block: block, locks: InodeLocks(self, claimed.number, isFixed: false), isFixed: false)
+        inode.isNew = true
+        inode.isDetached = true
+        inode.validSince = cache.clock
         inodeTable.insert(inode)
-        // Nobody else can know the inode: these are granted without waiting. Spec: ocfs2-cluster 7, create.
-        try await inode.openLock.acquire(.protectedRead)
         return inode
+    }
+
+    /// Takes the locks of an inode that was made by a transaction which has ended: they cost messages, for which no handle
+    /// waits. Nobody else can know the inode, since its directory is locked. Spec: ocfs2-cluster 7, create.
+    func takeLocks(ofNew inode: Inode) async throws(FileSystemError) {
+        try await inode.openLock.acquire(.protectedRead)
+        inode.isDetached = false
+        try await inode.metaLock.acquire(.exclusive)
+        inode.metaLock.release(.exclusive)
     }
 }

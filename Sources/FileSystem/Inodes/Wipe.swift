@@ -12,7 +12,14 @@ extension MountedVolume {
         defer { wipesRunning -= 1 }
         await inode.gate.lock(.exclusive)
         defer { inode.gate.unlock(.exclusive) }
-        guard inode.referenceCount == 1, inode.attributes.linkCount == 0, !inode.isGone, !isReadOnly else { return }
+        // The kernel may remember an inode for hours that another host has unlinked: what counts then is that nobody has it
+        // open.
+        let isUnused = inode.referenceCount == 1 || (inode.mayBeOrphaned && inode.openCount == 0)
+        guard isUnused, inode.attributes.linkCount == 0 || inode.mayBeOrphaned, !inode.isGone, !inode.isDetached,
+            !isReadOnly
+        else { return }
+        inode.isBeingWiped = true
+        defer { inode.isBeingWiped = false }
         // Not an orphan (a damaged volume), known to another host, or it fails: the next mount tries again. Whoever came to
         // use it meanwhile tries once more at the end.
         defer { inode.isWipeRefused = !inode.isGone && inode.referenceCount == 1 }
@@ -26,8 +33,10 @@ extension MountedVolume {
     private func wipeLocked(_ inode: Inode) async throws(FileSystemError) {
         try await inode.metaLock.acquire(.exclusive)
         defer { inode.metaLock.release(.exclusive) }
+        inode.mayBeOrphaned = false
         let flags = inode.attributes.flags
-        guard flags.contains(.orphaned), !flags.contains(.directIOOrphaned),
+        guard inode.attributes.linkCount == 0, inode.openCount == 0 || inode.referenceCount == 1,
+            flags.contains(.orphaned), !flags.contains(.directIOOrphaned),
             inode.block.bytes[Dinode.Field.deletionTime] == 0
         else { return }
         // Nobody else knows the inode: the one proof that it may be freed.

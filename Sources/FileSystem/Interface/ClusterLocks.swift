@@ -57,11 +57,19 @@ package struct LockValueBlock: Equatable, Sendable {
 package protocol ClusterLockOwner: AnyObject {
     /// The level was NL and is not any more: what is cached may be old. Spec: ocfs2-cluster 4.
     func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError)
-    /// Another host wants the lock: write back and drop what `level` does not cover. No local holder is in the way.
-    /// Spec: ocfs2-cluster 3.
-    func prepareToLower(_ lock: any ClusterLock, to level: LockLevel) async
+    /// Another host wants the lock, or it is given back: write back and drop what `level` does not cover. No local holder
+    /// is in the way. Throws: it must not be lowered now; it will be asked for again. Spec: ocfs2-cluster 3.
+    func prepareToLower(
+        _ lock: any ClusterLock, from held: LockLevel, to level: LockLevel
+    ) async throws(FileSystemError)
+    /// It has been lowered to `level`.
+    func lowered(_ lock: any ClusterLock, to level: LockLevel)
     /// What travels with the lock when EX is given up; nil: leave it as it was.
     func value(of lock: any ClusterLock) -> LockValueBlock?
+}
+
+extension ClusterLockOwner {
+    package func lowered(_ lock: any ClusterLock, to level: LockLevel) {}
 }
 
 /// One lock of the cluster as this host caches it. Several tasks of one host may hold it at once, whatever the level:
@@ -71,11 +79,16 @@ package protocol ClusterLock: AnyObject {
     var owner: (any ClusterLockOwner)? { get set }
     /// The level this host has, held or cached.
     var level: LockLevel { get }
+    /// Another host wants the lock: who comes now may have to wait, and what is remembered under it will be taken back.
+    var isWantedElsewhere: Bool { get }
 
     /// Waits until this host has at least `level`, refreshes if need be, and holds it.
     func acquire(_ level: LockLevel) async throws(FileSystemError)
     /// As ``acquire(_:)``, but false instead of waiting for another host.
     func tryAcquire(_ level: LockLevel) async throws(FileSystemError) -> Bool
+    /// As ``acquire(_:)``, but does not wait behind other hosts when this host still has `level`: for work without which
+    /// the lock cannot be lowered.
+    func acquireBeforeLowering(_ level: LockLevel) async throws(FileSystemError)
     func release(_ level: LockLevel)
     /// Nobody uses the object any more: gives the lock back to the cluster.
     func drop() async
@@ -86,6 +99,18 @@ package protocol LockService: AnyObject {
     /// This host is alone by construction (`-M local`, or one-host mode).
     var isLocal: Bool { get }
     func lock(_ name: LockName, owner: (any ClusterLockOwner)?) -> any ClusterLock
+    /// From the death of a member until its journal is replayed no metadata lock is given to anybody here, but those of
+    /// these names. Spec: ocfs2-cluster 16.
+    func freeze(except names: Set<LockName>)
+    func thaw()
+    /// Every request fails from now on.
+    func fence(_ reason: String)
+}
+
+extension LockService {
+    package func freeze(except names: Set<LockName>) {}
+    package func thaw() {}
+    package func fence(_ reason: String) {}
 }
 
 extension ClusterLock {

@@ -38,6 +38,12 @@ private final class LocalLock: ClusterLock {
         return true
     }
 
+    func acquireBeforeLowering(_ level: LockLevel) async throws(FileSystemError) {
+        try await acquire(level)
+    }
+
+    var isWantedElsewhere: Bool { false }
+
     func release(_ level: LockLevel) {
         precondition(holders > 0, "lock \(name) is released but not held")
         holders -= 1

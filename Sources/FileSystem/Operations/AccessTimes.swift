@@ -28,9 +28,10 @@ extension MountedVolume {
     package func noteAccess(_ inode: Inode) async {
         guard accessTimeIsDue(inode) else { return }
         do throws(FileSystemError) {
-            try await inode.metaLock.acquire(.exclusive)
+            // Not worth a lock that another host uses.
+            guard try await inode.metaLock.tryAcquire(.exclusive) else { return }
             defer { inode.metaLock.release(.exclusive) }
-            guard inode.attributes.linkCount > 0, accessTimeIsDue(inode) else { return }
+            guard !inode.isGone, inode.attributes.linkCount > 0, accessTimeIsDue(inode) else { return }
             try await transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
                 inode.attributes.accessTime = self.environment.wallTime
                 inode.storeAttributes(handle)

@@ -7,6 +7,7 @@ extension MountedVolume {
     package func attributes(of inode: Inode) async throws(FileSystemError) -> NodeAttributes {
         try await inode.metaLock.acquire(.protectedRead)
         defer { inode.metaLock.release(.protectedRead) }
+        try inode.requirePresent()
         return nodeAttributes(inode)
     }
 

@@ -78,7 +78,7 @@ struct Birth {
     func carryOut(
         _ claimed: ClaimedBlock, _ reservation: Reservation, _ handle: JournalHandle
     ) async throws(FileSystemError) -> Inode {
-        let inode = try await volume.makeInode(
+        let inode = volume.makeInode(
             claimed, mode: mode, uid: uid, gid: gid, linkCount: content.type == .directory ? 2 : 1, handle)
         do throws(FileSystemError) {
             try await content.write(to: inode, parent: directory.number, reservation, handle)

@@ -77,6 +77,7 @@ extension MountedVolume {
             return child
         }
         do throws(FileSystemError) {
+            try await takeLocks(ofNew: child)
             try await directory.holdDentryLock(for: child)
             try await syncIfAsked(directory)
         } catch {
@@ -115,7 +116,7 @@ extension MountedVolume {
         let reservation = try await reserve(needs)
         defer { reservation.release() }
         let credits = birth.credits + Credits.inodeUpdate + (try await orphanage.credits())
-        return try await transaction(credits: credits) { handle throws(FileSystemError) in
+        let made = try await transaction(credits: credits) { handle throws(FileSystemError) -> Inode? in
             let claimed = try await reservation.claimInode(near: directory, handle)
             guard try await orphanage.makeRoom(forInode: claimed.number, reservation, handle) else {
                 let allocator = try await self.allocator(.inodeAlloc, claimed.place)
@@ -126,5 +127,13 @@ extension MountedVolume {
             try await orphanage.take(child, handle)
             return child
         }
+        guard let child = made else { return nil }
+        do throws(FileSystemError) {
+            try await takeLocks(ofNew: child)
+        } catch {
+            child.release()
+            throw error
+        }
+        return child
     }
 }

@@ -44,7 +44,14 @@ extension MountedVolume {
             if flags.contains(.immutable) { throw .notPermitted }
             if flags.contains(.appendOnly), !mode.appends || mode.truncates { throw .notPermitted }
         }
+        // From here on another host that unlinks the file leaves it to us.
         inode.openCount += 1
+        do throws(FileSystemError) {
+            try await inode.attach()
+        } catch {
+            inode.openCount -= 1
+            throw error
+        }
         guard mode.truncates, inode.isRegular else { return }
         do throws(FileSystemError) {
             try await setSize(of: inode, to: 0)
@@ -59,6 +66,7 @@ extension MountedVolume {
     package func closeFile(_ inode: Inode, _ mode: OpenMode) async {
         precondition(inode.openCount > 0, "inode \(inode.number) is closed more often than opened")
         inode.openCount -= 1
+        if inode.openCount == 0 { closedLast(inode) }
     }
 
     /// truncate(2), both ways. Sets the times; takes all locks of the file.
@@ -72,19 +80,25 @@ extension MountedVolume {
     }
 
     /// Fills `target` from `byteOffset` on; fewer bytes than asked only at the end of the file.
+    ///
+    /// - Parameter mayBecomeDirty: what is read may be changed in the reader's memory without a word: no other host may
+    ///   have it then.
     package func read(
-        _ inode: Inode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool = false
+        _ inode: Inode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool = false,
+        mayBecomeDirty: Bool = false
     ) async throws(FileSystemError) -> Int {
         try requireRegular(inode)
-        try await inode.metaLock.acquire(.protectedRead)
+        let level: LockLevel = mayBecomeDirty ? .exclusive : .protectedRead
+        try await inode.metaLock.acquire(level)
         let count: Int
         do throws(FileSystemError) {
+            try inode.requirePresent()
             count = try await inode.fileData.read(at: byteOffset, into: target)
         } catch {
-            inode.metaLock.release(.protectedRead)
+            inode.metaLock.release(level)
             throw error
         }
-        inode.metaLock.release(.protectedRead)
+        inode.metaLock.release(level)
         if accessTimeIsDue(inode) { await noteAccess(inode) }
         return count
     }
@@ -94,7 +108,8 @@ extension MountedVolume {
         _ inode: Inode, at byteOffset: UInt64, _ source: IOSlice, _ mode: WriteMode
     ) async throws(FileSystemError) -> (byteCount: Int, byteOffset: UInt64) {
         try requireRegular(inode)
-        if mode.isDirect, !mode.appends, !mode.isWriteBack, !mode.dropsPrivilegeBits,
+        if mode.isWriteBack { return try await writeBack(inode, at: byteOffset, source) }
+        if mode.isDirect, !mode.appends, !mode.dropsPrivilegeBits,
             try await overwriteDirectly(inode, at: byteOffset, source)
         {
             if mode.isSynchronous { try await inode.fileData.synchronize(dataOnly: true) }
@@ -102,24 +117,38 @@ extension MountedVolume {
         }
         let offset = try await lockedForWriting(inode) { () async throws(FileSystemError) -> UInt64 in
             let data = inode.fileData
-            var offset = byteOffset
-            var part = source
-            if mode.appends { offset = inode.attributes.size }
-            if mode.isWriteBack {
-                let size = inode.attributes.size
-                guard offset < size else { return offset }
-                part = source.part(offset: 0, count: Int(min(UInt64(source.count), size - offset)))
-            }
+            let offset = mode.appends ? inode.attributes.size : byteOffset
             if mode.dropsPrivilegeBits {
                 inode.attributes.mode = FileMode.withoutPrivileges(inode.attributes.mode)
                 try await removeCapabilities(of: inode)
             }
-            try await retryingForSpace { () async throws(FileSystemError) in try await data.write(part, at: offset) }
+            try await retryingForSpace { () async throws(FileSystemError) in try await data.write(source, at: offset) }
             if mode.isDirect { try await data.flush(dataOnly: true) }
             return offset
         }
         if mode.isSynchronous || inode.attributes.attributeFlags.contains(.synchronous) {
             try await inode.fileData.synchronize(dataOnly: true)
+        }
+        return (source.count, offset)
+    }
+
+    /// Dirty pages of the kernel's, from shared mappings: never beyond the end of the file.
+    ///
+    /// They come also while the metadata lock is about to be lowered, which waits for them: so they do not wait for those
+    /// who wait for the lock and hold the gate. The kernel itself keeps them apart from truncations and from other writes
+    /// of the same pages. Spec: fuse 21, 22.
+    private func writeBack(
+        _ inode: Inode, at offset: UInt64, _ source: IOSlice
+    ) async throws(FileSystemError) -> (byteCount: Int, byteOffset: UInt64) {
+        try await inode.metaLock.acquireBeforeLowering(.exclusive)
+        defer { inode.metaLock.release(.exclusive) }
+        try inode.requirePresent()
+        let size = inode.attributes.size
+        if offset < size {
+            let count = Int(min(UInt64(source.count), size - offset))
+            try await retryingForSpace { () async throws(FileSystemError) in
+                try await inode.fileData.write(source.part(offset: 0, count: count), at: offset)
+            }
         }
         return (source.count, offset)
     }
@@ -231,6 +260,7 @@ extension MountedVolume {
         defer { inode.readWriteLock.release(.exclusive) }
         try await inode.metaLock.acquire(.exclusive)
         defer { inode.metaLock.release(.exclusive) }
+        try inode.requirePresent()
         return try await body()
     }
 }

@@ -79,17 +79,24 @@ extension MountedVolume {
     ) async throws(FileSystemError) {
         let names = try Directory(directory)
         try await directory.locked(.shared) { () throws(FileSystemError) in
-            try await names.forEach(from: cookie, readsInodes: true) { entry throws(FileSystemError) in
+            try await names.forEach(from: cookie, readsInodes: locks.isLocal) { entry throws(FileSystemError) in
                 await visitor(entry, await self.listed(entry, in: directory))
             }
         }
         await noteAccess(directory)
     }
 
+    /// Whether the inode is in memory with its lock: a listing must not ask the cluster for the locks of ten thousand.
+    private func isAtHand(_ number: UInt64) -> Bool {
+        guard let inode = inodeTable[number], !inode.isGone, !inode.isDetached else { return false }
+        return inode.metaLock.level >= .protectedRead && !inode.metaLock.isWantedElsewhere
+    }
+
     /// The inode of a listed entry; nil for `.`, `..` and what cannot be read.
     private func listed(_ entry: DirectoryEntry, in directory: Inode) async -> Inode? {
         let isDots = entry.name.count <= 2 && entry.name.allSatisfy { $0 == 0x2E }
         guard !isDots, entry.number != directory.number, entry.number < parameters.blockCount else { return nil }
+        guard locks.isLocal || isAtHand(entry.number) else { return nil }
         do throws(FileSystemError) {
             let child = try await inode(entry.number)
             do throws(FileSystemError) {

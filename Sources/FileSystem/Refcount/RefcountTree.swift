@@ -13,6 +13,8 @@ final class RefcountTree {
     let number: UInt64
     let gate = AsyncReadWriteLock()
     private var lock: (any ClusterLock)?
+    /// Since when no other host can have changed it, by ``BlockCache/clock``.
+    private var validSince: UInt64 = 0
 
     init(_ volume: MountedVolume, _ number: UInt64) {
         self.volume = volume
@@ -25,18 +27,18 @@ final class RefcountTree {
     ) async throws(FileSystemError) -> Result {
         await gate.lock(.exclusive)
         defer { gate.unlock(.exclusive) }
-        let root = try await root()
         let lock: any ClusterLock
         if let known = self.lock {
             lock = known
         } else {
-            let generation = root.bytes[RefcountBlock.Field.generation]
-            lock = volume.locks.lock(LockName(.refcountTree, block: number, generation: generation), owner: nil)
+            // The name never changes while a file that the caller has locked refers to the tree.
+            let generation = try await root().bytes[RefcountBlock.Field.generation]
+            lock = volume.locks.lock(LockName(.refcountTree, block: number, generation: generation), owner: self)
             self.lock = lock
         }
         try await lock.acquire(.exclusive)
         defer { lock.release(.exclusive) }
-        return try await body(root)
+        return try await body(try await root())
     }
 
     /// The last file has left.
@@ -46,7 +48,7 @@ final class RefcountTree {
     }
 
     private func root() async throws(FileSystemError) -> MetadataBlock {
-        let block = try await volume.block(number, .refcountBlock, for: nil)
+        let block = try await volume.block(number, .refcountBlock, for: nil, notOlderThan: validSince)
         try check(block, isLeaf: false)
         return block
     }
@@ -60,6 +62,23 @@ final class RefcountTree {
             throw volume.report(Corruption(block: block.number, what: "\(error)"))
         }
     }
+}
+
+extension RefcountTree: ClusterLockOwner {
+    func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError) {
+        guard !volume.locks.isLocal else { return }
+        volume.cache.clock += 1
+        validSince = volume.cache.clock
+    }
+
+    func prepareToLower(
+        _ lock: any ClusterLock, from held: LockLevel, to level: LockLevel
+    ) async throws(FileSystemError) {
+        guard held == .exclusive, !volume.locks.isLocal, !volume.hasLeft else { return }
+        try await volume.checkpoint()
+    }
+
+    func value(of lock: any ClusterLock) -> LockValueBlock? { nil }
 }
 
 // Finding.
@@ -87,7 +106,7 @@ extension RefcountTree {
         guard let extent else {
             throw volume.report(Corruption(block: number, what: "a refcount tree without leaves"))
         }
-        let block = try await volume.block(extent.block, .refcountBlock, for: nil)
+        let block = try await volume.block(extent.block, .refcountBlock, for: nil, notOlderThan: validSince)
         try check(block, isLeaf: true)
         return Leaf(block: block, extent: extent)
     }

@@ -6,14 +6,17 @@ extension MountedVolume {
     /// The metadata block, read and checked: signature, own number, generation, block check, bounds of lists. The checks
     /// are made once while the block stays in memory.
     ///
-    /// - Parameter inode: whom it is read for; for messages, and directory blocks and groups must name it.
+    /// - Parameters:
+    ///   - inode: whom it is read for; for messages, and directory blocks and groups must name it. What was read before its
+    ///     metadata lock came back is read again.
+    ///   - age: for blocks that belong to no inode, since when they cannot have been changed by others.
     package func block(
-        _ number: UInt64, _ kind: BlockKind, for inode: Inode?
+        _ number: UInt64, _ kind: BlockKind, for inode: Inode?, notOlderThan age: UInt64 = 0
     ) async throws(FileSystemError) -> MetadataBlock {
         try requireOnVolume(number, inode)
         let block: MetadataBlock
         do throws(BlockDeviceError) {
-            block = try await cache.read(number)
+            block = try await cache.read(number, notOlderThan: inode?.validSince ?? age)
         } catch {
             throw .device(error)
         }
@@ -28,7 +31,12 @@ extension MountedVolume {
         for number in numbers { try requireOnVolume(number, inode) }
         let blocks: [MetadataBlock]
         do throws(BlockDeviceError) {
-            blocks = try await cache.read(numbers)
+            let age = inode?.validSince ?? 0
+            var read = try await cache.read(numbers)
+            for index in read.indices where read[index].age < age {
+                read[index] = try await cache.read(numbers[index], notOlderThan: age)
+            }
+            blocks = read
         } catch {
             throw .device(error)
         }

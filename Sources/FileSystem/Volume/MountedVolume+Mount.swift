@@ -75,8 +75,18 @@ extension MountedVolume {
         try await startJournal(journals[slot])
         try await Self.mounting { () async throws(FileSystemError) in
             space = try await SpaceBook(self)
-            try await finishRecovery(journals, &slotMap)
+            let free = slotMap.map.nodes.indices.filter { slotMap.map.nodes[$0] == nil && $0 != slot }
+            try await finishOwnRecovery(freeSlots: free)
+            if isAlone {
+                let gone = journals.filter {
+                    $0.slot != slot && ($0.isDirty || slotMap.map.nodes[$0.slot] != nil)
+                }
+                try await finishRecovery(of: gone, &slotMap)
+            } else {
+                try await recoverDeadSlots(&slotMap)
+            }
         }
+        startRecovery()
     }
 
     /// Spec: ocfs2-disk-2 21.1 step 3.

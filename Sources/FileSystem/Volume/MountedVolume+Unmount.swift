@@ -23,9 +23,12 @@ extension MountedVolume {
         } catch {
             stop("the unmount failed: \(error)")
         }
+        for tree in refcountTrees.sorted(by: { $0.key < $1.key }) { await tree.value.drop() }
         for (_, inode) in systemInodes.sorted(by: { $0.value.number < $1.value.number }) { inode.release() }
         systemInodes = [:]
         await evictAll()
+        await superblockLock.drop()
+        await renameLock.drop()
     }
 
     private static let reportInterval = Duration.seconds(5)
@@ -63,5 +66,6 @@ extension MountedVolume {
         var slotMap = try await SlotMapFile(reading: self)
         try await slotMap.release(slot: slot)
         own.inode.metaLock.release(.exclusive)
+        hasLeft = true
     }
 }

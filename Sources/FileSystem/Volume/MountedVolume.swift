@@ -34,10 +34,18 @@ package final class MountedVolume {
     /// Why the mount has stopped for good; every change fails with it.
     package internal(set) var stopReason: String?
 
+    /// What the kernel remembers of this volume's files; nil: nothing that other hosts could make wrong.
+    package weak var kernelCache: (any KernelCache)?
+    /// The journal is clean and the slot given up: nothing is left to be written.
+    var hasLeft = false
+
     var journal: Journal?
     let sealer: VolumeSealer
     /// Where the files of the system directory are.
-    var systemNumbers: [SystemFile: UInt64] = [:]
+    var systemNumbers: [SystemFile: UInt64] = [:] {
+        didSet { systemFileNumbers = Set(systemNumbers.values) }
+    }
+    private(set) var systemFileNumbers: Set<UInt64> = []
     /// Those that were used, referenced until the unmount.
     var systemInodes: [SystemFile: Inode] = [:]
     let inodeTable = InodeTable()
@@ -49,6 +57,9 @@ package final class MountedVolume {
     var space: SpaceBook?
     var lastGeneration: UInt32
     var hasUnmounted = false
+    /// Members of the cluster that died and may have left a dirty journal, by number.
+    var deadMembers: Set<UInt32> = []
+    var isRecovering = false
     /// What an unmount is doing, for the log.
     var unmountStep = "tasks"
     /// Unlinked files whose space is being freed.

@@ -25,12 +25,14 @@ extension MountedVolume {
         for entry in try await LinearDirectory(directory).entries() {
             numbers[String(decoding: entry.name, as: UTF8.self)] = entry.number
         }
+        var places: [SystemFile: UInt64] = [:]
         for kind in SystemInode.allCases where kind.exists(features) {
             for slot in 0..<(kind.isPerSlot ? Int(parameters.slotCount) : 1) {
                 let file = SystemFile(kind, slot: slot)
-                systemNumbers[file] = numbers[file.name]
+                places[file] = numbers[file.name]
             }
         }
+        systemNumbers = places
     }
 
     /// The system file; stays referenced until the unmount, is not to be released.

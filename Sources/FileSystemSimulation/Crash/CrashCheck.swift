@@ -46,7 +46,8 @@ package enum CrashCheck {
         environment.records.filter { $0.level >= .warning }.prefix(5).map(\.text).joined(separator: "; ")
     }
 
-    private static func compare(_ found: TreeModel, _ workload: Workload) throws(SimulationFailure) {
+    /// Throws unless `found` is what may be left of the workload by a crash.
+    package static func compare(_ found: TreeModel, _ workload: Workload) throws(SimulationFailure) {
         let history = workload.history
         guard history.contains(found.digest) else {
             throw SimulationFailure(

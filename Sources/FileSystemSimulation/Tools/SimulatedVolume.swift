@@ -10,11 +10,18 @@ package enum SimulatedVolume {
         package var blockSize = 1024
         package var clusterSize = 4096
         package var features: [String] = []
+        /// For so many hosts; nil: for one alone.
+        package var slotsOfCluster: Int?
 
         package init() {}
 
         fileprivate var arguments: [String] {
-            var list = ["-q", "-x", "-F", "-b", "\(blockSize)", "-C", "\(clusterSize)", "-N", "2", "-M", "local"]
+            var list = ["-q", "-x", "-F", "-b", "\(blockSize)", "-C", "\(clusterSize)"]
+            if let slotsOfCluster {
+                list += ["-N", "\(slotsOfCluster)", "-M", "cluster", "--cluster-stack=o2cb", "--cluster-name=yoke"]
+            } else {
+                list += ["-N", "2", "-M", "local"]
+            }
             list += ["-J", "size=4M", "-U", "0123456789ABCDEF0123456789ABCDEF"]
             if !features.isEmpty { list.append("--fs-features=" + features.joined(separator: ",")) }
             return list

@@ -202,6 +202,7 @@ extension Workload {
     func openOrClose() async throws(SimulationFailure) {
         if handles.count > 6 || (!handles.isEmpty && random.next(below: 2) == 0) {
             let handle = handles.remove(at: Int(random.next(below: UInt64(handles.count))))
+            host = handle.host
             operation = "close \(handle.node)"
             await volume.closeFile(inodes[handle.node]!, handle.mode)
             model.close(handle.node)
@@ -214,7 +215,7 @@ extension Workload {
             try await volume.openFile(inode(of: node), mode, caller: .system)
         }
         guard isOpen != nil else { return }
-        handles.append((node, mode))
+        handles.append((host, node, mode))
         model.nodes[node]!.openCount += 1
     }
 

@@ -1,19 +1,23 @@
 package import EngineKit
 package import FileSystem
 
-/// Random operations on a volume and on a ``TreeModel`` beside it; both must answer the same.
+/// Random operations on a volume and on a ``TreeModel`` beside it; both must answer the same. When several hosts have the
+/// volume mounted, each operation is one of any of them, and finds what those before it did on the others.
 ///
 /// One step is one operation. What it was, and what was durable when it had ended, is noted for those who cut the power.
 package final class Workload {
-    package let volume: MountedVolume
+    /// One for each host.
+    package let volumes: [MountedVolume]
+    /// The host of the present step.
+    var host = 0
     package let environment: any EngineEnvironment
     /// The directory of the root that it works in; nil: the root.
     package let top: [UInt8]?
     let random: SeededRandom
     package internal(set) var model: TreeModel
-    /// The inodes of nodes that are in use, referenced.
-    var inodes: [Int: Inode] = [:]
-    var handles: [(node: Int, mode: OpenMode)] = []
+    /// The inodes of nodes that are in use, referenced, of each host.
+    private var inodesOfHosts: [[Int: Inode]]
+    var handles: [(host: Int, node: Int, mode: OpenMode)] = []
 
     /// How many different names there are.
     package var nameCount: UInt64 = 60
@@ -41,10 +45,18 @@ package final class Workload {
     var durableStep = 0
 
     /// - Parameter model: what is on the volume already.
-    package init(
+    package convenience init(
         volume: MountedVolume, environment: any EngineEnvironment, model: TreeModel, top: [UInt8]? = nil, seed: UInt64
     ) {
-        self.volume = volume
+        self.init(volumes: [volume], environment: environment, model: model, top: top, seed: seed)
+    }
+
+    package init(
+        volumes: [MountedVolume], environment: any EngineEnvironment, model: TreeModel, top: [UInt8]? = nil,
+        seed: UInt64
+    ) {
+        self.volumes = volumes
+        inodesOfHosts = volumes.map { _ in [:] }
         self.top = top
         self.environment = environment
         self.model = model
@@ -52,9 +64,19 @@ package final class Workload {
         history = WorkloadHistory(model)
     }
 
+    /// The volume as the present step's host has it.
+    package var volume: MountedVolume { volumes[host] }
+
+    /// Those of the present step's host.
+    var inodes: [Int: Inode] {
+        get { inodesOfHosts[host] }
+        set { inodesOfHosts[host] = newValue }
+    }
+
     /// One operation. Afterwards ``settle()``.
     package func step() async throws(SimulationFailure) {
         stepCount += 1
+        if volumes.count > 1 { host = Int(random.next(below: UInt64(volumes.count))) }
         model.step = stepCount
         before = model
         operation = ""
@@ -63,7 +85,8 @@ package final class Workload {
         } catch {
             throw SimulationFailure("step \(stepCount), \(operation): \(error)")
         }
-        trace?("\(stepCount) \(operation)\(deviceError.map { ": \($0)" } ?? "")")
+        let place = volumes.count > 1 ? "host \(host): " : ""
+        trace?("\(stepCount) \(place)\(operation)\(deviceError.map { ": \($0)" } ?? "")")
         history.note(model, before: before, step: stepCount)
         before = TreeModel()
         await releaseSome()
@@ -86,11 +109,15 @@ package final class Workload {
     /// Closes what is open and lets go of all inodes. The model stays as it is: what was open may be there after a crash.
     package func finish() async {
         for handle in handles {
+            host = handle.host
             if let inode = inodes[handle.node] { await volume.closeFile(inode, handle.mode) }
         }
         handles = []
-        for node in inodes.keys.sorted() { inodes[node]!.release() }
-        inodes = [:]
+        for index in volumes.indices {
+            host = index
+            for node in inodes.keys.sorted() { inodes[node]!.release() }
+            inodes = [:]
+        }
     }
 
     private func chooseStep() async throws(SimulationFailure) {
@@ -140,17 +167,28 @@ package final class Workload {
 
     /// Lets go of inodes whose node is gone, and sometimes of others.
     private func releaseSome() async {
-        for node in inodes.keys.sorted() {
-            let modelled = model.nodes[node]
-            let isNeeded = (modelled?.openCount ?? 0) > 0 || (modelled?.links ?? 0) == 0
-            guard modelled == nil || (!isNeeded && random.next(below: 8) == 0) else { continue }
-            inodes[node]!.release()
-            inodes[node] = nil
+        let host = host
+        defer { self.host = host }
+        for index in volumes.indices {
+            self.host = index
+            for node in inodes.keys.sorted() {
+                let modelled = model.nodes[node]
+                let isNeeded = volumes.count > 1 ? isOpenHere(node) : (modelled?.openCount ?? 0) > 0
+                let isUnlinked = volumes.count == 1 && modelled?.links ?? 0 == 0
+                guard modelled == nil || (!isNeeded && !isUnlinked && random.next(below: 8) == 0) else { continue }
+                inodes[node]!.release()
+                inodes[node] = nil
+            }
         }
     }
 
+    private func isOpenHere(_ node: Int) -> Bool { handles.contains { $0.host == host && $0.node == node } }
+
+    /// One of the nodes that the present step's host can reach: by a name, or because it has it open.
     func pick(_ list: [Int]) -> Int? {
-        list.isEmpty ? nil : list[Int(random.next(below: UInt64(list.count)))]
+        var list = list
+        if volumes.count > 1 { list.removeAll { model.nodes[$0]!.links == 0 && !isOpenHere($0) } }
+        return list.isEmpty ? nil : list[Int(random.next(below: UInt64(list.count)))]
     }
 
     /// The `n`th name always has the same bytes; most are short.

@@ -43,6 +43,9 @@ package final class FileDevice: BlockDevice {
                 data: transfer.data), to: disk)
     }
 
+    /// Nothing is under way.
+    package var isIdle: Bool { freeSlots.count == completions.count }
+
     /// Gives the disk back. Nothing may be under way.
     package func close() {
         precondition(freeSlots.count == completions.count, "a disk is closed that is in use")

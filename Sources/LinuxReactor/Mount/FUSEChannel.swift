@@ -114,19 +114,47 @@ package final class FUSEChannel {
 extension FUSEChannel: DescriptorHandler {
     package func descriptorReadable(_ watch: DescriptorWatch) {
         for _ in 0..<Self.requestsPerRoundMax {
+            switch takeRequest() {
+            case .taken: continue
+            case .none: return watch.exhausted()
+            case .noRoom: return watch.pause()
+            case .lost: return lost()
+            }
+        }
+    }
+
+    /// Takes all requests that the kernel has ready now, as far as there is room.
+    package func drain() {
+        for _ in 0..<Self.requestsPerDrainMax {
+            guard !isLost else { return }
+            switch takeRequest() {
+            case .taken: continue
+            case .none, .noRoom: return
+            case .lost: return lost()
+            }
+        }
+    }
+
+    private static let requestsPerDrainMax = 1 << 16
+
+    private enum Taken {
+        case taken, none, noRoom, lost
+    }
+
+    private func takeRequest() -> Taken {
+        while true {
             let window = handler.receiveWindow()
-            guard !window.isEmpty else { return watch.pause() }
+            guard !window.isEmpty else { return .noRoom }
             let count = read(descriptor, window.baseAddress, window.count)
             if count > 0 {
                 handler.received(count)
-                guard !isLost else { return }
-                continue
+                return .taken
             }
             switch errno {
-            case EAGAIN: return watch.exhausted()
+            case EAGAIN: return .none
             // The request was taken back.
             case EINTR, ENOENT: continue
-            default: return lost()
+            default: return .lost
             }
         }
     }

@@ -7,6 +7,8 @@ internal import Synchronization
 /// Usable from any thread. What serves mounts takes the registration from here when it starts a heartbeat.
 package final class ClusterMembership: Sendable {
     private let current = Mutex<ClusterRegistration?>(nil)
+    /// Heartbeats that run, one for each volume that is mounted as a member.
+    private let regions = Mutex<[ClusterServiceState.Region]>([])
 
     package init() {}
 
@@ -35,13 +37,24 @@ package final class ClusterMembership: Sendable {
         }
     }
 
-    /// False if that cluster is not registered.
-    func unregister(_ name: String) -> Bool {
+    /// Why not, in the words of the classic tool; nil when it is done.
+    func unregister(_ name: String) -> String? {
         current.withLock { current in
-            guard current?.cluster.name == name else { return false }
+            guard current?.cluster.name == name else { return "Cluster '\(name)' is not active" }
+            guard regions.withLock({ $0.isEmpty }) else { return "Atleast one heartbeat region is still active" }
             current = nil
-            return true
+            return nil
         }
+    }
+
+    /// - Parameter source: the device as mounts show it.
+    func regionStarted(uuid: String, source: String) {
+        let device = source.split(separator: "/").last.map(String.init) ?? source
+        regions.withLock { $0.append(ClusterServiceState.Region(uuid: uuid, device: device)) }
+    }
+
+    func regionEnded(uuid: String) {
+        regions.withLock { $0.removeAll { $0.uuid == uuid } }
     }
 
     /// For `o2cb status` and `cluster-status`. A heartbeat runs only for a mounted volume.
@@ -49,6 +62,6 @@ package final class ClusterMembership: Sendable {
         guard let registration else { return ClusterServiceState() }
         return ClusterServiceState(
             cluster: registration.cluster.name, ownNode: registration.ownNode?.number,
-            mode: registration.cluster.heartbeatMode, timers: registration.timers)
+            mode: registration.cluster.heartbeatMode, timers: registration.timers, regions: regions.withLock { $0 })
     }
 }

@@ -13,8 +13,8 @@ extension Daemon {
         case ("register", 2), ("register", 3):
             return registerCluster(words[1], file: words.count == 3 ? words[2] : nil, output)
         case ("unregister", 2):
-            guard membership.unregister(words[1]) else {
-                output.standardError("Cluster '\(words[1])' is not active\n")
+            if let reason = membership.unregister(words[1]) {
+                output.standardError(reason + "\n")
                 return 1
             }
             logger.notice("o2cb: cluster \(words[1]) unregistered")
@@ -36,6 +36,40 @@ extension Daemon {
             for line in refusal.text.split(separator: "\n") { logger.error("o2cb: \(line)") }
             logger.error("o2cb: cluster \(name) is offline; correct this, then: yoke o2cb online \(name)")
         }
+    }
+
+    // MARK: For mounts
+
+    /// What a mount needs to know of the cluster.
+    func clusterChoice(_ option: HeartbeatOption) -> ClusterChoice {
+        ClusterChoice(option: option, service: membership) { wanted in
+            await Self.blocking { self.registrationForMount(wanted) }
+        }
+    }
+
+    /// The registered cluster, if this host is a node of it. Registers by itself if cluster.conf has this host: the order
+    /// in which a boot starts services and mounts must not matter.
+    private func registrationForMount(_ wanted: String?) -> ClusterRegistration? {
+        if membership.registration == nil, let name = clusterOfThisHost(wanted) {
+            if case .failure(let refusal) = register(name, file: nil) {
+                for line in refusal.text.split(separator: "\n") { logger.error("o2cb: \(line)") }
+            }
+        }
+        return membership.registration.flatMap { $0.isOnline ? $0 : nil }
+    }
+
+    /// The cluster of cluster.conf to be in: the one that the volume names, the one of the service, else the only one.
+    private func clusterOfThisHost(_ wanted: String?) -> String? {
+        let source = FileConfigurationSource()
+        let path = pathBelowRoot(ClusterFile.path, root: paths.root)
+        guard let file = ClusterFileReader.load(path: path, source: source).file else { return nil }
+        let host = identity.nodeName
+        let names = file.clusters.filter { cluster in cluster.nodes.contains { $0.isHost(host) } }.map(\.name)
+        if let wanted, names.contains(wanted) { return wanted }
+        if let boot = ServiceSettings.load(root: paths.root, source: source).bootCluster, names.contains(boot) {
+            return boot
+        }
+        return names.count == 1 ? names[0] : nil
     }
 
     private func registerCluster(_ name: String, file: String?, _ output: ControlOutput) -> Int32 {

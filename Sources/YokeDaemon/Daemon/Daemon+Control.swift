@@ -22,6 +22,7 @@ extension Daemon: ControlService {
         case "device": return await device(words, output)
         case "mount": return await mount(words, output)
         case "umount": return await unmount(words, output)
+        case "takeover": return await takeOver(words, output)
         case "cluster": return cluster(words, output)
         case "minor": return minorState(words, output)
         case let name:
@@ -45,17 +46,28 @@ extension Daemon: ControlService {
                 return 2
             }
             let node = identity.nodeName
+            let mounts = names.isEmpty ? await mountReports() : []
             let text =
-                isJSON ? HumanStatus.json(of: selected, node: node).text : HumanStatus.text(of: selected, node: node)
+                isJSON
+                ? HumanStatus.json(of: selected, mounts, node: node).text
+                : HumanStatus.text(of: selected, mounts, node: node)
             if text != last { output.standardOutput(last == nil ? text : "\n" + text) }
             last = text
-            guard words.contains("--watch") else { return HumanStatus.exitStatus(of: selected) }
+            guard words.contains("--watch") else { return HumanStatus.exitStatus(of: selected, mounts) }
             do {
                 try await Task.sleep(for: .seconds(1))
             } catch {
                 return 0
             }
         }
+    }
+
+    private func mountReports() async -> [MountReport] {
+        var reports: [MountReport] = []
+        for mount in mounts.all {
+            if let report = await mount.report() { reports.append(report) }
+        }
+        return reports
     }
 
     private func overview(_ output: ControlOutput) async -> Int32 {

@@ -32,6 +32,7 @@ extension Daemon {
         await stopMounts()
         await stopResources()
         front.stop()
+        registry.stopReactor()
         logger.notice("yoked: stopped")
         withExtendedLifetime(lock) {}
     }

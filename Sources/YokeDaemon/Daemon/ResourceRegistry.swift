@@ -1,4 +1,4 @@
-internal import LinuxReactor
+package import LinuxReactor
 package import Replication
 internal import Synchronization
 
@@ -10,6 +10,8 @@ package final class ResourceRegistry: Sendable {
     }
 
     private struct State {
+        /// Where all resources and clustered mounts live; made by the first.
+        var reactor: VolumeReactor?
         var resources: [String: ResourceRunner] = [:]
         var minors: [Int: Device] = [:]
         /// Own and peer's address of each resource that has a connection.
@@ -110,6 +112,30 @@ package final class ResourceRegistry: Sendable {
                 }
             }
         }
+    }
+
+    // MARK: The reactor
+
+    /// The reactor of all resources and clustered mounts.
+    package func reactor(_ backend: Reactor.Backend) throws(SystemError) -> VolumeReactor {
+        try state.withLock { state throws(SystemError) in
+            if let reactor = state.reactor { return reactor }
+            let made = try VolumeReactor(backend: backend)
+            state.reactor = made
+            return made
+        }
+    }
+
+    /// Nil before the first resource or clustered mount.
+    package var reactor: VolumeReactor? { state.withLock { $0.reactor } }
+
+    /// Ends the reactor; nothing lives on it any more.
+    func stopReactor() {
+        let reactor = state.withLock { state in
+            defer { state.reactor = nil }
+            return state.reactor
+        }
+        reactor?.stop()
     }
 
     // MARK: Listeners of events

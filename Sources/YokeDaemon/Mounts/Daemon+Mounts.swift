@@ -99,8 +99,9 @@ extension Daemon {
     private func begin(
         _ request: MountRequest, _ source: String, _ place: MountPlace
     ) async throws(MountFailure) -> ServedMount {
-        let served = try await open(request, source, place)
-        if let failure = await served.mountVolume(request.words.volume) {
+        let cluster = clusterChoice(request.words.heartbeat)
+        let served = try await open(request, source, place, cluster)
+        if let failure = await served.mountVolume(request.words.volume, cluster) {
             await served.giveUp()
             throw MountFailure(text: failure.text(source: source))
         }
@@ -132,34 +133,66 @@ extension Daemon {
         return served
     }
 
-    /// The disk is opened where that may wait.
+    /// The disk is opened where that may wait. One that several hosts share is served where the cluster is.
     private func open(
-        _ request: MountRequest, _ source: String, _ place: MountPlace
+        _ request: MountRequest, _ source: String, _ place: MountPlace, _ cluster: ClusterChoice
     ) async throws(MountFailure) -> ServedMount {
-        let logger = logger
-        let backend = settings.backend
         let isReadOnly = request.words.volume.isReadOnly
+        let found: ServedMount.Place
+        switch place {
+        case .replicated(let device): found = .replicated(device.runner, device.volume)
+        case .path(let path):
+            let disk = try await Self.opening { () throws(SystemError) in
+                try Self.openDisk(path, mayBeReadOnly: isReadOnly)
+            }
+            found = try await hasCluster(disk, cluster) ? .sharedDisk(disk, sharedReactor()) : .disk(disk)
+        }
         let directory = request.directory
-        let opened: Result<ServedMount, SystemError> = await Self.blocking {
+        let backend = settings.backend
+        let logger = logger
+        return try await Self.opening { () throws(SystemError) in
+            try ServedMount(source: source, directory: directory, place: found, backend: backend) {
+                logger.log(level: $0.level.loggerLevel, "\($0.text)")
+            }
+        }
+    }
+
+    private static func opening<Value: Sendable>(
+        _ work: @escaping @Sendable () throws(SystemError) -> Value
+    ) async throws(MountFailure) -> Value {
+        let outcome: Result<Value, SystemError> = await blocking {
             do throws(SystemError) {
-                let servedPlace: ServedMount.Place
-                switch place {
-                case .path(let path): servedPlace = .disk(try Self.openDisk(path, mayBeReadOnly: isReadOnly))
-                case .replicated(let device): servedPlace = .replicated(device.runner, device.volume)
-                }
-                return .success(
-                    try ServedMount(source: source, directory: directory, place: servedPlace, backend: backend) {
-                        logger.log(level: $0.level.loggerLevel, "\($0.text)")
-                    })
+                return .success(try work())
             } catch {
                 return .failure(error)
             }
         }
         do {
-            return try opened.get()
+            return try outcome.get()
         } catch {
             let advice = error.code == EBUSY ? ": somebody uses it, a mount or a running resource" : ""
             throw MountFailure(text: "\(error)\(advice)")
+        }
+    }
+
+    private func sharedReactor() throws(MountFailure) -> VolumeReactor {
+        do throws(SystemError) {
+            return try registry.reactor(settings.backend)
+        } catch {
+            throw MountFailure(text: "\(error)")
+        }
+    }
+
+    /// Whether the volume on a disk is mounted as a member of a cluster. What is no volume is refused later.
+    private func hasCluster(_ disk: DiskFile, _ cluster: ClusterChoice) async throws(MountFailure) -> Bool {
+        guard disk.access == .readWrite, let volume = await Self.blocking({ ClusteredVolume(on: disk) }) else {
+            return false
+        }
+        do throws(ClusterFailure) {
+            return try await cluster.registration(for: volume) != nil
+        } catch {
+            disk.releaseClaim()
+            throw MountFailure(text: error.text)
         }
     }
 
@@ -231,6 +264,35 @@ extension Daemon {
         }
     }
 
+    // MARK: takeover
+
+    /// `takeover [DIRECTORY|DEVICE]`: the admin says that the other host is dead.
+    func takeOver(_ words: [String], _ output: ControlOutput) async -> Int32 {
+        guard words.count <= 1 else {
+            output.standardError("usage: yoke takeover [DIRECTORY|DEVICE]\n")
+            return MountStatus.usage
+        }
+        var chosen = mounts.all
+        if let word = words.first {
+            guard let mount = await findMount(word) else {
+                output.standardError("\(word) is not mounted by this yoked\n")
+                return MountStatus.failure
+            }
+            chosen = [mount]
+        }
+        var isDone = false
+        for mount in chosen {
+            guard let problem = await mount.takeOver() else {
+                isDone = true
+                logger.warning("\(mount.source): the admin says that the other host is dead")
+                continue
+            }
+            if words.count == 1 { output.standardError("\(mount.source): \(problem)\n") }
+        }
+        if !isDone, words.isEmpty { output.standardError("no mount waits for a decision\n") }
+        return isDone ? MountStatus.success : MountStatus.failure
+    }
+
     /// The daemon ends: everything is unmounted; who still uses a mount gets errors, but nothing that was written is
     /// lost.
     func stopMounts() async {
@@ -286,10 +348,12 @@ extension ServedMount.Failure {
     func text(source: String) -> String {
         switch self {
         case .mount(let error): error.text(source: source)
+        case .cluster(let failure): "\(source) cannot be mounted: \(failure.text)"
         case .refused(.isSecondary): "\(source) is Secondary: make it Primary first, yoke drbdadm primary"
         case .peerIsPrimary:
-            "the peer of \(source) is Primary and may have it mounted: make it Secondary there first (yoke drbdadm "
-                + "secondary); two hosts cannot have it mounted at once with this release"
+            "the peer of \(source) is Primary and may have it mounted, and this host is in no cluster: make both nodes "
+                + "in /etc/ocfs2/cluster.conf, then yoke o2cb register-cluster; or make the peer Secondary (yoke drbdadm "
+                + "secondary)"
         case .refused(.hasNoSize): "\(source) has neither a disk nor a peer with one"
         case .refused(.noSuchVolume), .refused(.isEnding), .ended: "\(source) is being taken down"
         }

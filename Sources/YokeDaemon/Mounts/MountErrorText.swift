@@ -24,8 +24,8 @@ extension MountError {
         case .noFreeSlot:
             "every slot of \(source) is in use: unmount it elsewhere, or add slots with tunefs.ocfs2 -N"
         case .inUse(let node):
-            "\(source) is mounted by node \(node), which writes signs of life to it: unmount it there first; two hosts "
-                + "cannot have it mounted at once with this release"
+            "\(source) is mounted by node \(node), which writes signs of life to it, and this host is in no cluster: make "
+                + "it a node in /etc/ocfs2/cluster.conf, then yoke o2cb register-cluster; or unmount it there first"
         case .dirtyJournal(let slot):
             "the journal of slot \(slot) must be replayed, and \(source) cannot be written: mount it writable once"
         case .device(let error):

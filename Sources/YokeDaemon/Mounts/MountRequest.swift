@@ -13,6 +13,7 @@ struct MountWords {
     }
 
     var volume = MountOptions()
+    var heartbeat = HeartbeatOption.unspecified
     var flags: FUSEMountOptions.Flags = [.relativeAccessTimes]
     /// Options that were not known, in the order given; filled only if they may be ignored (`-s`).
     var ignored: [String] = []
@@ -87,11 +88,18 @@ struct MountWords {
         case ("atime_quantum", _): volume.atimeQuantumSeconds = try Self.number(name, value, 0...Int(Int32.max))
         case ("localalloc", _): volume.localAllocMiB = try Self.number(name, value, 0...4096)
         case ("slot", _), ("preferred_slot", _): volume.preferredSlot = try Self.number(name, value, 0...254)
+        case ("heartbeat", "local"), ("hb", "local"): heartbeat = .local
+        case ("heartbeat", "none"), ("hb", "none"): heartbeat = .none
+        case ("heartbeat", "global"), ("hb", "global"):
+            throw Refusal(text: "mount option 'heartbeat=global': Yoke does not serve the global heartbeat, use local")
+        case ("cluster_stack", "o2cb"), ("stack", "o2cb"): break
+        case ("cluster_stack", _), ("stack", _):
+            throw Refusal(text: "mount option '\(name)=\(value)': Yoke serves the stack o2cb only")
         // What a host alone has no use for, or what is always so here.
-        case ("barrier", "1"), ("coherency", "full"), ("coherency", "buffered"), ("hb", _), ("heartbeat", _),
-            ("resv_level", _), ("dir_resv_level", _), ("cluster_stack", _), ("stack", _):
+        case ("barrier", "1"), ("coherency", "full"), ("coherency", "buffered"), ("resv_level", _),
+            ("dir_resv_level", _):
             break
-        case ("errors", _), ("data", _), ("barrier", _), ("coherency", _):
+        case ("errors", _), ("data", _), ("barrier", _), ("coherency", _), ("heartbeat", _), ("hb", _):
             throw Refusal(text: "mount option '\(name)' cannot be '\(value)'")
         default: return name == "comment"
         }

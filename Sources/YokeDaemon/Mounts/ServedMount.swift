@@ -7,7 +7,8 @@ internal import Glibc
 internal import LinuxReactor
 internal import Replication
 
-/// One mounted filesystem: a volume, its FUSE server and the kernel's side of it, on one reactor.
+/// One mounted filesystem: a volume, its FUSE server and the kernel's side of it, on one reactor: the one of all volumes
+/// if it is replicated or clustered, else one of its own.
 ///
 /// **Threads.** Everything is confined to the thread of ``reactor``; the control plane uses the `async` functions, which
 /// post there. `@unchecked Sendable` for that reason.
@@ -19,6 +20,8 @@ final class ServedMount: @unchecked Sendable {
     /// Where the volume lies.
     enum Place: Sendable {
         case disk(DiskFile)
+        /// A disk that several hosts share.
+        case sharedDisk(DiskFile, VolumeReactor)
         case replicated(ResourceRunner, VolumeNumber)
     }
 
@@ -27,21 +30,27 @@ final class ServedMount: @unchecked Sendable {
         case refused(OpenRefusal)
         /// The peer may have the volume mounted, or mount it.
         case peerIsPrimary
+        case cluster(ClusterFailure)
         case ended
     }
 
     let source: String
     let directory: String
     let reactor: Reactor
-    private let place: Place
+    let place: Place
     private let ownsReactor: Bool
-    private let writeLog: @Sendable (LogRecord) -> Void
+    let writeLog: @Sendable (LogRecord) -> Void
 
     // Confined to the reactor's thread.
     private let buffers: IOBufferPool
     private var environment: ReactorEnvironment?
     private var device: (any BlockDevice)?
-    private var volume: MountedVolume?
+    var volume: MountedVolume?
+    /// What this host is in the cluster of the volume; nil for one that it has to itself.
+    var membership: VolumeMembership?
+    var clusterHost: ClusterHost?
+    /// Where the heartbeat is listed while it runs.
+    var clusterService: ClusterMembership?
     private var server: FileSystemServer<MountedVolume>?
     private var channel: FUSEChannel?
     private var servingWaiters: [Promise<Bool>] = []
@@ -65,6 +74,10 @@ final class ServedMount: @unchecked Sendable {
             ownsReactor = true
             buffers = IOBufferPool(bytesKeptMax: 64 << 20)
             try reactor.start()
+        case .sharedDisk(_, let volumes):
+            reactor = volumes.reactor
+            ownsReactor = false
+            buffers = IOBufferPool(bytesKeptMax: 64 << 20)
         case .replicated(let runner, _):
             reactor = runner.reactor
             ownsReactor = false
@@ -75,37 +88,60 @@ final class ServedMount: @unchecked Sendable {
     // MARK: From the control plane
 
     /// Reads the volume and makes it ready. Afterwards ``serve(_:options:)`` or ``giveUp()``.
-    func mountVolume(_ options: MountOptions) async -> Failure? {
+    func mountVolume(_ options: MountOptions, _ cluster: ClusterChoice) async -> Failure? {
         let outcome = await Promise<Failure?>.wait { promise in
             reactor.post { [self] in
                 let environment = ReactorEnvironment(reactor: reactor, log: writeLog)
                 self.environment = environment
-                environment.spawn { [self] in promise.fulfil(await mountVolume(options, environment)) }
+                environment.spawn { [self] in promise.fulfil(await mountVolume(options, cluster, environment)) }
             }
         }
         return outcome ?? .ended
     }
 
-    private func mountVolume(_ options: MountOptions, _ environment: ReactorEnvironment) async -> Failure? {
-        let device: any BlockDevice
+    private func mountVolume(
+        _ options: MountOptions, _ cluster: ClusterChoice, _ environment: ReactorEnvironment
+    ) async -> Failure? {
+        do throws(Failure) {
+            let device = try openDevice()
+            self.device = device
+            if let wanted = try await clusteredVolume(on: device, cluster) {
+                try await mountAsMember(wanted, of: cluster, device, options, environment)
+            } else {
+                try await mountAlone(device, options, environment)
+            }
+            return nil
+        } catch {
+            await endMembership()
+            closeDevice()
+            return error
+        }
+    }
+
+    private func openDevice() throws(Failure) -> any BlockDevice {
         switch place {
-        case .disk(let disk): device = FileDevice(disk: disk, reactor: reactor)
+        case .disk(let disk), .sharedDisk(let disk, _): return FileDevice(disk: disk, reactor: reactor)
         case .replicated(let runner, let volume):
-            guard runner.snapshot(of: volume)?.state.peer != .primary else { return .peerIsPrimary }
             do throws(OpenRefusal) {
-                device = try ReplicatedDevice(runner: runner, volume: volume)
+                return try ReplicatedDevice(runner: runner, volume: volume)
             } catch {
-                return .refused(error)
+                throw .refused(error)
             }
         }
-        self.device = device
+    }
+
+    /// The host has the volume to itself, as far as it can know.
+    private func mountAlone(
+        _ device: any BlockDevice, _ options: MountOptions, _ environment: ReactorEnvironment
+    ) async throws(Failure) {
+        if case .replicated(let runner, let number) = place, runner.snapshot(of: number)?.state.peer == .primary {
+            throw .peerIsPrimary
+        }
         do throws(MountError) {
             volume = try await MountedVolume.mount(
                 device: device, environment: environment, locks: LocalLocks(), options: options, nodeNumber: 0)
-            return nil
         } catch {
-            closeDevice()
-            return .mount(error)
+            throw .mount(error)
         }
     }
 
@@ -151,9 +187,11 @@ final class ServedMount: @unchecked Sendable {
         guard let volume else { return promise.fulfil(false) }
         do throws(FileSystemError) {
             let root = try await volume.rootDirectory()
+            let policy = volume.locks.isLocal ? KernelCachePolicy<Inode>() : SharedCachePolicy()
             let server = FileSystemServer(
-                operations: volume, root: root, options: options, pool: buffers, host: self)
+                operations: volume, root: root, options: options, policy: policy, pool: buffers, host: self)
             self.server = server
+            if !volume.locks.isLocal { volume.kernelCache = server }
             servingWaiters.append(promise)
             let channel = FUSEChannel(descriptor: mount.descriptor, reactor: reactor, handler: self)
             self.channel = channel
@@ -217,6 +255,7 @@ final class ServedMount: @unchecked Sendable {
         await volume?.unmount()
         volume = nil
         writeLog(LogRecord(.debug, "\(source): the volume is clean"))
+        await endMembership()
         closeDevice()
         hasEnded = true
         for waiter in servingWaiters { waiter.fulfil(false) }
@@ -227,7 +266,10 @@ final class ServedMount: @unchecked Sendable {
 
     private func closeDevice() {
         switch device {
-        case let device as FileDevice: device.close()
+        case let device as FileDevice where device.isIdle: device.close()
+        case let device as FileDevice:
+            // After the end of membership, on a disk that hangs. Its claim stays until the daemon ends.
+            writeLog(LogRecord(.error, "\(source): requests to \(device.disk.path) hang; it is not let go"))
         case let device as ReplicatedDevice: device.close()
         default: break
         }
@@ -240,7 +282,11 @@ extension ServedMount: FUSEChannelHandler {
         server?.receiveWindow() ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
     }
 
-    func received(_ count: Int) { server?.received(count) }
+    func received(_ count: Int) {
+        // Whoever slept for long must know it before anything is answered.
+        _ = membership?.isMember()
+        server?.received(count)
+    }
 
     func channelLost() {
         server?.connectionLost()
@@ -269,6 +315,8 @@ extension ServedMount: FileSystemServerHost {
         for waiter in servingWaiters { waiter.fulfil(true) }
         servingWaiters = []
     }
+
+    func drainRequests() { channel?.drain() }
 
     func send(_ notification: FUSENotification, _ completion: @escaping (Int32) -> Void) {
         guard let channel else { return completion(0) }

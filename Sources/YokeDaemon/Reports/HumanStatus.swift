@@ -1,16 +1,18 @@
 internal import DRBDLayout
 internal import Replication
 
-/// `yoke status`: one line of health for each resource, then roles, connection and disks.
+/// `yoke status`: one line of health for each resource, then roles, connection and disks; then the mounts.
 package enum HumanStatus {
-    package static func text(of reports: [ResourceReport], node: String) -> String {
-        guard !reports.isEmpty else { return "no resource is configured on \(node): yoke drbdadm up all\n" }
-        return reports.map { text(of: $0) }.joined(separator: "\n")
+    package static func text(of reports: [ResourceReport], _ mounts: [MountReport] = [], node: String) -> String {
+        guard !reports.isEmpty || !mounts.isEmpty else {
+            return "no resource is configured on \(node): yoke drbdadm up all\n"
+        }
+        return (reports.map { text(of: $0) } + mounts.map(\.text)).joined(separator: "\n")
     }
 
-    /// The exit status of `yoke status`: the worst of all resources.
-    package static func exitStatus(of reports: [ResourceReport]) -> Int32 {
-        reports.map { Health(of: $0).level }.max()?.rawValue ?? 0
+    /// The exit status of `yoke status`: the worst of all resources and mounts.
+    package static func exitStatus(of reports: [ResourceReport], _ mounts: [MountReport] = []) -> Int32 {
+        (reports.map { Health(of: $0).level } + mounts.map(\.health)).max()?.rawValue ?? 0
     }
 
     private static func text(of report: ResourceReport) -> String {
@@ -69,11 +71,11 @@ package enum HumanStatus {
 
 /// `yoke status --json`.
 extension HumanStatus {
-    package static func json(of reports: [ResourceReport], node: String) -> JSONText {
-        let worst = reports.map { Health(of: $0).level }.max() ?? .healthy
+    package static func json(of reports: [ResourceReport], _ mounts: [MountReport] = [], node: String) -> JSONText {
+        let worst = (reports.map { Health(of: $0).level } + mounts.map(\.health)).max() ?? .healthy
         return .object([
             .init("node", .string(node)), .init("health", .string(word(worst).lowercased())),
-            .init("resources", .array(reports.map(json(of:)))),
+            .init("resources", .array(reports.map(json(of:)))), .init("mounts", .array(mounts.map(\.json))),
         ])
     }
 

@@ -7,6 +7,7 @@ internal import Replication
 extension ResourceRunner {
     /// A missing program and a killed one count as exit status 0, as with the kernel's helper.
     func run(_ call: HandlerCall) {
+        if call.name == "fence-peer", fencePeer?(call.id) ?? false { return }
         let record = call.volume.flatMap { self.record(of: $0) }
         var peer = PeerFacts()
         peer.minors = volumes.map(\.minor)

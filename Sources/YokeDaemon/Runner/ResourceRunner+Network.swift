@@ -20,6 +20,8 @@ struct RunnerNetwork {
     /// `connect-int` as the limit of one attempt.
     var connectTimeout = Duration.seconds(10)
     var listener: ListeningSocket?
+    /// When bytes came in last, on either socket.
+    var lastReceived: Instant?
     /// At most a handful: two sockets, and those that knock while a connection is made.
     var entries: [Entry] = []
     /// Some entry is marked.
@@ -109,6 +111,14 @@ extension ResourceRunner {
         network.entries = []
     }
 
+    /// How long nothing has come from the peer.
+    var silence: Duration { network.lastReceived.map { reactor.now - $0 } ?? .zero }
+
+    /// Ends the connection as if the system had said that the peer does not answer.
+    func giveUpConnection() {
+        for entry in network.entries { end(entry.id, errno: ETIMEDOUT) }
+    }
+
     private func end(_ id: SocketID, errno: Int32) {
         close(id)
         handle(.socketEnded(id, errno: errno))
@@ -150,6 +160,7 @@ extension ResourceRunner: StreamSocketHandler {
             switch socket.receive(into: window) {
             case .bytes(let count):
                 left -= count
+                network.lastReceived = reactor.now
                 handle(.received(id, count: count))
                 // The engine may have closed the socket; a short read emptied it.
                 guard socket.isConnected, count == window.count else { return }

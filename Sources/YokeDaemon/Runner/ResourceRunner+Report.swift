@@ -47,6 +47,7 @@ extension ResourceRunner {
     ) async -> StateWaiter.Answer? {
         let outcome = await Promise<StateWaiter.Answer?>.wait { promise in
             reactor.post { [self] in
+                guard !isEnding else { return }
                 waiters.append(StateWaiter(volume: volume, predicate: predicate) { promise.fulfil($0) })
                 if seconds > 0 {
                     reactor.addTimer(at: reactor.now + .seconds(seconds)) { promise.fulfil(nil) }

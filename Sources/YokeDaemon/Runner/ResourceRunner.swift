@@ -1,4 +1,5 @@
 internal import CryptoDigests
+internal import DRBDLayout
 package import EngineKit
 package import LinuxReactor
 package import Replication
@@ -29,7 +30,8 @@ package struct PeerFacts: Sendable {
 
 /// The owner of one ``ReplicationEngine``: gives it its sockets, disks, clock, handlers and applications.
 ///
-/// **Threads.** Everything is confined to the thread of ``reactor``; other threads use ``ask(_:)`` and
+/// **Threads.** Everything is confined to the thread of ``reactor``, which all runners share (``VolumeReactor``); other
+/// threads use ``ask(_:)`` and
 /// ``execute(_:prepare:)``, which post there. `@unchecked Sendable` for that reason.
 ///
 /// **Order.** ``handle(_:)`` feeds one input and carries out the actions in the order of the list. Actions that lead to
@@ -38,6 +40,8 @@ package struct PeerFacts: Sendable {
 package final class ResourceRunner: @unchecked Sendable {
     package let name: String
     package let reactor: Reactor
+    /// Who else lives on the reactor; what belongs to the cluster is found there.
+    let shared: VolumeReactor
     package let host: any RunnerHost
 
     /// Made on the reactor's thread by the first use.
@@ -63,20 +67,35 @@ package final class ResourceRunner: @unchecked Sendable {
     var settings = RunnerSettings()
     /// Why the connection was given up, for `yoke status`.
     var trouble: String?
+    /// Told of each change of a volume's state, before anything that follows from it.
+    private var stateWatchers: [(owner: ObjectIdentifier, tell: StateWatcher)] = []
+    /// Answers the engine's question whether the peer is dead, instead of the configured handler. False: the handler shall.
+    var fencePeer: ((HandlerRunID) -> Bool)?
     private var isStateChanged = false
     private(set) var isEnding = false
 
     package init(
-        name: String, options: ResourceOptions, host: any RunnerHost, backend: Reactor.Backend = .automatic
-    ) throws(SystemError) {
+        name: String, options: ResourceOptions, host: any RunnerHost, on shared: VolumeReactor
+    ) {
         self.name = name
         self.host = host
-        reactor = try Reactor(options: Reactor.Options(backend: backend, name: "yoke \(name)"))
+        self.shared = shared
+        reactor = shared.reactor
         buffers = IOBufferPool()
         engine = ReplicationEngine(
             name: name, options: options, random: SystemRandom(), digests: SystemDigests(), buffers: buffers)
-        reactor.owner = self
-        try reactor.start()
+        reactor.post { [self] in shared.add(self) }
+    }
+
+    typealias StateWatcher = (_ volume: VolumeNumber, _ old: DeviceState, _ new: DeviceState) -> Void
+
+    /// Until ``endWatch(_:)``. On the reactor's thread.
+    func watchState(_ owner: AnyObject, _ tell: @escaping StateWatcher) {
+        stateWatchers.append((ObjectIdentifier(owner), tell))
+    }
+
+    func endWatch(_ owner: AnyObject) {
+        stateWatchers.removeAll { $0.owner == ObjectIdentifier(owner) }
     }
 
     // MARK: From other threads
@@ -84,7 +103,10 @@ package final class ResourceRunner: @unchecked Sendable {
     /// Runs `body` on the reactor's thread; nil when the runner has ended.
     package func ask<Value: Sendable>(_ body: @escaping @Sendable (ResourceRunner) -> Value) async -> Value? {
         await Promise<Value>.wait { promise in
-            reactor.post { [self] in promise.fulfil(body(self)) }
+            reactor.post { [self] in
+                guard !isEnding else { return }
+                promise.fulfil(body(self))
+            }
         }
     }
 
@@ -96,6 +118,7 @@ package final class ResourceRunner: @unchecked Sendable {
     ) async -> CommandResult {
         let result = await Promise<CommandResult>.wait { promise in
             reactor.post { [self] in
+                guard !isEnding else { return }
                 prepare(self)
                 begin(command) { promise.fulfil($0) }
             }
@@ -103,13 +126,13 @@ package final class ResourceRunner: @unchecked Sendable {
         return result ?? .failed(.invalidRequest, info: "the resource is being taken down")
     }
 
-    /// Ends the thread. The engine was taken down before, or the daemon gives up waiting for that.
+    /// Leaves the reactor. The engine was taken down before, or the daemon gives up waiting for that.
     package func stop() async {
         _ = await ask { runner in
             runner.isEnding = true
             runner.closeEverything()
+            runner.shared.remove(runner)
         }
-        reactor.stop()
     }
 
     // MARK: On the reactor's thread
@@ -155,6 +178,9 @@ package final class ResourceRunner: @unchecked Sendable {
         case .runHandler(let call): run(call)
         case .log(let record): log(record)
         case .changed(let event):
+            if case .volume(let volume, let old, let new) = event {
+                for watcher in stateWatchers { watcher.tell(volume, old, new) }
+            }
             publish(event)
             isStateChanged = true
         }
@@ -180,8 +206,8 @@ package final class ResourceRunner: @unchecked Sendable {
     }
 }
 
-extension ResourceRunner: ReactorOwner {
-    package func roundEnded(_ reactor: Reactor) {
+extension ResourceRunner: RoundMember {
+    package func roundEnded() {
         guard !isEnding else { return }
         transmitAll()
         while !clientsToFlush.isEmpty {
@@ -191,10 +217,11 @@ extension ResourceRunner: ReactorOwner {
             // Room in a client's socket may have led to new requests, and those to packets.
             transmitAll()
         }
-        reactor.setDeadline(engine.nextDeadline)
     }
 
-    package func deadlineReached(_ reactor: Reactor) {
+    package var nextDeadline: Instant? { engine.nextDeadline }
+
+    package func deadlineReached() {
         handle(.tick)
     }
 }

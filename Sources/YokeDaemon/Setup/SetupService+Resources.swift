@@ -12,8 +12,9 @@ extension SetupService {
         if registry.resource(name) != nil { return 0 }
         let runner: ResourceRunner
         do {
-            runner = try ResourceRunner(
-                name: name, options: ResourceOptions(call.entries), host: host, backend: backend)
+            let reactor = try registry.reactor(backend)
+            runner = ResourceRunner(
+                name: name, options: ResourceOptions(call.entries), host: host, on: reactor)
         } catch {
             return output.failure(name, .outOfMemory, info: "\(error)")
         }

@@ -132,6 +132,7 @@ final class FakeKernel: FileSystemServerHost {
     func repliesAreWaiting() {}
     func mayReadAgain() { mayReadAgainCount += 1 }
     func isServing() { isServed = true }
+    func drainRequests() {}
 
     func send(_ notification: FUSENotification, _ completion: @escaping (Int32) -> Void) {
         notifications.append(notification)

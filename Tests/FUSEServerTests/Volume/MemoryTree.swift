@@ -326,7 +326,7 @@ final class MemoryTree: FileSystemOperations {
     }
 
     func read(
-        _ node: MemoryNode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool
+        _ node: MemoryNode, at byteOffset: UInt64, into target: IOSlice, isDirect: Bool, mayBecomeDirty: Bool
     ) async throws(FileSystemError) -> Int {
         await wait("read \(byteOffset)+\(target.count)")
         guard byteOffset < node.data.count else { return 0 }

@@ -105,6 +105,7 @@ extension TreeMount: FileSystemServerHost {
 
     func mayReadAgain() { channel?.resume() }
     func isServing() {}
+    func drainRequests() { channel?.drain() }
 
     func send(_ notification: FUSENotification, _ completion: @escaping (Int32) -> Void) {
         channel?.notify(notification.bytes) { [self] errno in

@@ -1,0 +1,309 @@
+internal import Arbitration
+internal import ClusterNet
+internal import DRBDLayout
+internal import EngineKit
+internal import LinuxReactor
+internal import O2Layout
+internal import Replication
+
+/// Who goes on with one replicated volume when its two Yoke hosts lose each other: gathers the signs for an ``Arbiter``
+/// and carries its verdict out, for the filesystem and its locks.
+///
+/// **Signs.** The replication connection is the path that carries the data. When it is lost, the peer's daemon is asked
+/// by a knock at its o2net port: closed connections alone do not tell a daemon that died from one that decided
+/// something. The reference (the gateway), if there is one, is asked at the same time.
+///
+/// **While nothing is decided** nothing is written or acknowledged, and no new data generation begins. For this the
+/// judge gives the volume the fencing policy `resource-and-stonith` while the peer is a member, and is itself the handler
+/// `fence-peer`: the engine suspends I/O when the connection is lost, asks, and goes on with "stonithed" when the verdict
+/// is to go on alone, or when the peer is back, with everything that waited sent again. An administrator's own policy is
+/// left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
+///
+/// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent for
+/// longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that wait for
+/// it are missed by this host itself.
+///
+/// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict of
+/// silence comes later than that in any case, since evidence is collected for as long.
+///
+/// With a kernel fellow there is no judge: its heartbeat alone decides, as between two kernel hosts.
+///
+/// Confined to the reactor's thread.
+final class MountJudge {
+    private static let dataPath = Arbiter.Path(name: "replication", carriesData: true)
+    private static let lockPath = Arbiter.Path(name: "o2net", carriesData: false)
+    private static let probeTimeout = Duration.milliseconds(1500)
+    private static let silenceLimit = Duration.seconds(3)
+    private static let lookInterval = Duration.milliseconds(500)
+
+    let peer: NodeNumber
+    private unowned let membership: VolumeMembership
+    private unowned let runner: ResourceRunner
+    private let volume: VolumeNumber
+    private let reactor: Reactor
+    private let reference: SocketAddress?
+    private var arbiter: Arbiter
+    private var probe: PeerProbe?
+    private var referenceProbe: ReferenceProbe?
+    /// Counts the ticks that were armed: only the last one does something.
+    private var armed: UInt64 = 0
+    private var shown = Arbiter.Verdict.together
+
+    private var isConnected: Bool
+    private var lastLook: Instant
+    private var hasEnded = false
+    /// The policy of the volume is ours.
+    private var ownsPolicy = false
+    private var fencingCall: HandlerRunID?
+
+    /// - Parameters:
+    ///   - volume: the volume of the runner that is mounted.
+    ///   - isConnected: the replication connection is there.
+    ///   - reference: an address beyond the peer that tells whether this host is cut off; nil: none is known.
+    init(
+        peer: NodeNumber, of membership: VolumeMembership, on runner: ResourceRunner, _ volume: VolumeNumber,
+        isConnected: Bool, reference: SocketAddress?
+    ) {
+        self.peer = peer
+        self.volume = volume
+        self.membership = membership
+        self.runner = runner
+        self.isConnected = isConnected
+        reactor = runner.reactor
+        self.reference = reference
+        var options = Arbiter.Options(
+            isPreferred: membership.host.node < peer, hasReferences: reference != nil)
+        options.patience = Self.silenceLimit
+        arbiter = Arbiter(paths: [Self.dataPath, Self.lockPath], options: options)
+        lastLook = reactor.now
+        runner.fencePeer = { [weak self] id in self?.fencePeer(id) ?? false }
+        look()
+    }
+
+    /// Forgets what was judged: the peer is there again.
+    private func begin() {
+        arbiter = Arbiter(paths: [Self.dataPath, Self.lockPath], options: arbiter.options)
+        shown = .together
+    }
+
+    var verdict: Arbiter.Verdict { arbiter.verdict }
+
+    /// Nil while there is nothing to say.
+    var text: String? {
+        switch verdict {
+        case .together: nil
+        case .undecided: "undecided: the peer is lost, signs are being collected; writes wait"
+        case .alone(let reason): "this host goes on alone: \(reason)"
+        case .frozen(let reason): "FROZEN: \(reason); if the peer is dead: yoke takeover"
+        case .failed(let reason): "failed: \(reason)"
+        }
+    }
+
+    /// The mount ends, or has failed.
+    func end() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        runner.fencePeer = nil
+        if isConnected || verdict.mayAcknowledgeAlone { setPolicy(false) }
+        probe?.cancel()
+        probe = nil
+        referenceProbe?.cancel()
+        referenceProbe = nil
+        armed += 1
+    }
+
+    // MARK: Signs
+
+    /// The state of the replicated volume has changed.
+    func dataPathChanged(from old: DeviceState, to new: DeviceState) {
+        // Who slept does not judge.
+        guard !hasEnded, membership.isMember() else { return }
+        isConnected = new.conn >= .connected
+        if old.conn >= .connected, new.conn < .connected {
+            if case .alone = verdict { begin() }
+            guard isJudging else { return }
+            // What the other path is worth is not known until the peer's door was knocked at.
+            take(.path(Self.lockPath, .silent))
+            take(.path(Self.dataPath, .silent))
+            knock()
+        } else if new.conn >= .connected, verdict != .together {
+            take(.path(Self.dataPath, .alive))
+            if new.disk == .upToDate, new.pdsk == .upToDate { reunite() }
+        }
+    }
+
+    /// The peer is a member, and one that judges by the same rules.
+    private var isJudging: Bool { membership.members.contains(peer) && membership.host.net.isYoke(peer) }
+
+    /// The other host may have judged meanwhile.
+    func hasSlept(_ now: Instant) -> Bool { !hasEnded && isJudging && now - lastLook > Self.silenceLimit }
+
+    /// There is no verdict by which this host goes on.
+    func isDeciding(on peer: NodeNumber) -> Bool {
+        guard peer == self.peer, !hasEnded else { return false }
+        switch verdict {
+        case .undecided, .frozen: return true
+        case .together, .alone, .failed: return false
+        }
+    }
+
+    // MARK: The replication engine
+
+    /// Makes the volume wait for the verdict when the connection is lost, or not any more.
+    private func setPolicy(_ isOn: Bool) {
+        guard var options = runner.snapshot(of: volume)?.diskOptions else { return }
+        guard options.fencing == (isOn ? .dontCare : .resourceAndStonith), isOn || ownsPolicy else { return }
+        options.fencing = isOn ? .resourceAndStonith : .dontCare
+        ownsPolicy = isOn
+        let (uuid, environment) = (membership.uuid, membership.environment)
+        runner.begin(.diskOptions(volume, options)) { result in
+            guard isOn, !SetupService.isGood(result) else { return }
+            environment.log(
+                .warning, "\(uuid): replication does not wait for the verdict when the connection is lost: \(result)")
+        }
+    }
+
+    /// The engine asks whether the peer is dead; I/O waits for the answer.
+    private func fencePeer(_ id: HandlerRunID) -> Bool {
+        guard !hasEnded, ownsPolicy else { return false }
+        fencingCall = id
+        if verdict.mayAcknowledgeAlone || !isDeciding(on: peer) { answerEngine() }
+        return true
+    }
+
+    /// Spec: drbd-disk-and-state 16.
+    private func answerEngine() {
+        guard let id = fencingCall else { return }
+        fencingCall = nil
+        let (stonithed, unreachable): (Int32, Int32) = (7, 5)
+        let status = verdict.mayAcknowledgeAlone || !isConnected ? stonithed : unreachable
+        reactor.addTimer(at: reactor.now) { [runner] in runner.handle(.handlerExited(id, status: status)) }
+    }
+
+    private func look() {
+        reactor.addTimer(at: reactor.now + Self.lookInterval) { [weak self] in
+            guard let self, !hasEnded, membership.isMember() else { return }
+            lastLook = reactor.now
+            if verdict == .together, isConnected, ownsPolicy != isJudging { setPolicy(isJudging) }
+            if isDeciding(on: peer) { membership.extendWriteTimeout() }
+            if isConnected, isJudging, runner.silence > Self.silenceLimit { suspect() }
+            look()
+        }
+    }
+
+    /// Nothing comes on the replication connection: a slow disk of the peer, or nobody there?
+    private func suspect() {
+        guard probe == nil, let door = peersDoor else { return }
+        probe = PeerProbe(door.address, from: door.own, reactor: reactor, timeout: Self.probeTimeout) {
+            [weak self] outcome in
+            guard let self else { return }
+            probe = nil
+            guard outcome != .answered, membership.isMember() else { return }
+            membership.environment.log(
+                .warning, "\(membership.uuid): nothing is heard from the peer on any path: the connection is given up")
+            runner.giveUpConnection()
+        }
+    }
+
+    private var peersDoor: (address: SocketAddress, own: SocketAddress)? {
+        let host = membership.host
+        guard let peer = host.configuration.first(where: { $0.node == peer }) else { return nil }
+        return (
+            .ipv4(address: peer.address, port: peer.port), .ipv4(address: host.net.own.address, port: 0)
+        )
+    }
+
+    private func reunite() {
+        switch verdict {
+        case .frozen, .failed:
+            // The other host went on and gave this host's locks to itself.
+            membership.host.fence("the other host went on alone while this one was frozen")
+        case .alone:
+            membership.environment.log(.notice, "\(membership.uuid): both hosts have the same data again")
+            take(.reunited)
+        case .together, .undecided: take(.reunited)
+        }
+    }
+
+    /// The admin says that the peer is dead. Nil, or why that means nothing now.
+    func takeOver() -> String? {
+        switch verdict {
+        case .together: return "the peer is there"
+        case .alone: return "this host goes on already"
+        case .failed(let reason): return "the mount has failed (\(reason)): unmount it and mount it again"
+        case .undecided, .frozen:
+            take(.takeover)
+            return nil
+        }
+    }
+
+    private func knock() {
+        guard let door = peersDoor else { return }
+        probe?.cancel()
+        probe = PeerProbe(door.address, from: door.own, reactor: reactor, timeout: Self.probeTimeout) {
+            [weak self] outcome in self?.knocked(outcome)
+        }
+        guard let reference else { return }
+        referenceProbe = ReferenceProbe(reference, reactor: reactor, timeout: Self.probeTimeout) {
+            [weak self] isReached in
+            self?.referenceProbe = nil
+            self?.take(.reference(isReached: isReached))
+        }
+    }
+
+    private func knocked(_ outcome: PeerProbe.Outcome) {
+        probe = nil
+        guard membership.isMember() else { return }
+        let state: Arbiter.PathState =
+            switch outcome {
+            case .answered: .alive
+            case .refused: .closed
+            case .silent: .silent
+            }
+        membership.environment.log(.notice, "\(membership.uuid): the peer's o2net port was asked: \(outcome)")
+        take(.path(Self.lockPath, state))
+    }
+
+    // MARK: The verdict
+
+    private func take(_ input: Arbiter.Input) {
+        arbiter.handle(input, now: reactor.now)
+        armTick()
+        guard verdict != shown else { return }
+        shown = verdict
+        carryOut()
+    }
+
+    private func armTick() {
+        armed += 1
+        guard let deadline = arbiter.nextDeadline else { return }
+        let number = armed
+        reactor.addTimer(at: deadline) { [weak self] in
+            guard let self, number == armed, membership.isMember() else { return }
+            take(.tick)
+        }
+    }
+
+    private func carryOut() {
+        let name = membership.uuid
+        let environment = membership.environment
+        switch verdict {
+        case .together:
+            membership.hold(false)
+            answerEngine()
+        case .undecided:
+            environment.log(.warning, "\(name): the peer is lost: writes wait for the verdict")
+            membership.hold(true)
+        case .alone(let reason):
+            environment.log(.warning, "\(name): this host goes on alone: \(reason)")
+            membership.host.bury(peer, reason)
+            membership.hold(false)
+            answerEngine()
+        case .frozen(let reason):
+            environment.log(
+                .critical, "\(name): this host is frozen: \(reason). If the peer is dead: yoke takeover")
+            membership.freeze()
+        case .failed(let reason): membership.host.fence("frozen for too long: \(reason)")
+        }
+    }
+}

@@ -1,0 +1,103 @@
+internal import EngineKit
+internal import LinuxReactor
+internal import O2Layout
+
+/// A mounted filesystem as `yoke status` shows it.
+package struct MountReport: Equatable, Sendable {
+    /// What the host is in the volume's cluster.
+    package struct Member: Equatable, Sendable {
+        package var cluster: String
+        package var node: UInt8
+        /// Nodes that have the volume mounted, this one included.
+        package var members: [UInt8]
+        /// Nodes whose signs of life are seen.
+        package var alive: [UInt8]
+        /// Milliseconds since the last own sign of life that got through; nil before the first.
+        package var heartbeatAgeMilliseconds: UInt64?
+        /// Why this host is no member any more.
+        package var stopReason: String?
+        /// Who goes on if the hosts lose each other, while that is in question.
+        package var verdict: String?
+
+        package init(cluster: String, node: UInt8, members: [UInt8], alive: [UInt8]) {
+            self.cluster = cluster
+            self.node = node
+            self.members = members
+            self.alive = alive
+        }
+    }
+
+    package var source: String
+    package var directory: String
+    /// Nil for a volume that the host has to itself.
+    package var member: Member?
+
+    package init(source: String, directory: String, member: Member? = nil) {
+        self.source = source
+        self.directory = directory
+        self.member = member
+    }
+
+    /// A mount whose membership has ended serves nothing.
+    package var health: Health.Level { member?.stopReason == nil ? .healthy : .broken }
+
+    package var text: String {
+        var lines = ["\(source) on \(directory): " + (member?.stopReason.map { "STOPPED - \($0)" } ?? "mounted")]
+        guard let member else { return lines[0] + ", for this host alone\n" }
+        lines.append(
+            "  cluster     \(member.cluster), node \(member.node), members \(Self.list(member.members)), alive "
+                + Self.list(member.alive))
+        if let age = member.heartbeatAgeMilliseconds { lines.append("  heartbeat   \(age) ms ago") }
+        if let verdict = member.verdict { lines.append("  verdict     \(verdict)") }
+        if member.stopReason != nil {
+            lines.append("  to do       yoke umount \(directory), then mount it again")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    package var json: JSONText {
+        func list(_ nodes: [UInt8]) -> JSONText { .array(nodes.map { .number(UInt64($0)) }) }
+        var members: [JSONText.Member] = [
+            .init("source", .string(source)), .init("directory", .string(directory)),
+            .init("isClustered", .boolean(member != nil)),
+        ]
+        if let member {
+            members += [
+                .init("cluster", .string(member.cluster)), .init("node", .number(UInt64(member.node))),
+                .init("members", list(member.members)), .init("alive", list(member.alive)),
+                .init("heartbeatAgeMilliseconds", member.heartbeatAgeMilliseconds.map(JSONText.number) ?? .null),
+                .init("stopReason", member.stopReason.map(JSONText.string) ?? .null),
+                .init("verdict", member.verdict.map(JSONText.string) ?? .null),
+            ]
+        }
+        return .object(members)
+    }
+
+    private static func list(_ nodes: [UInt8]) -> String {
+        nodes.isEmpty ? "none" : nodes.map(String.init).joined(separator: " ")
+    }
+}
+
+extension ServedMount {
+    /// Nil when the mount has ended.
+    func report() async -> MountReport? {
+        await Promise<MountReport>.wait { promise in
+            reactor.post { [self] in
+                promise.fulfil(
+                    MountReport(source: source, directory: directory, member: membership.map { $0.report() }))
+            }
+        }
+    }
+}
+
+extension VolumeMembership {
+    func report() -> MountReport.Member {
+        var report = MountReport.Member(
+            cluster: clusterName, node: host.node.value, members: members.map(\.value),
+            alive: host.liveNodes.map(\.value))
+        report.heartbeatAgeMilliseconds = lastBeat.map { (environment.now - $0).nanosecondsClamped / 1_000_000 }
+        report.stopReason = stopReason
+        report.verdict = judge?.text
+        return report
+    }
+}
