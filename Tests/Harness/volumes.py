@@ -74,6 +74,7 @@ class VolumeVM(KernelHost):
     def boot(self):
         disks = [word for image in self.images for word in ("--disk", image)]
         refnode("start", self.name, self.address, *disks, "--mem", self.mebibytes, timeout=180)
+        self.clear_log()
 
     def revive(self):
         if ("%s %s running" % (self.name, self.address)) not in refnode("list").stdout:

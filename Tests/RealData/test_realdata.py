@@ -278,7 +278,6 @@ class RealData(unittest.TestCase):
         cls = type(self)
         cls.network = Network()
         cls.kernel = VolumeVM("k1", "10.99.0.11", self.folder, [self.image], mebibytes=2048)
-        self.kernel.clear_log()
         self.kernel.mount(self.image)
         with measured("the kernel reads everything (in an emulated machine)"):
             self.assert_same(self.manifest, self.kernel.manifest(summed=EVERYTHING, timeout=3000), "Yoke / kernel")
