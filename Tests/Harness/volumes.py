@@ -9,6 +9,7 @@ import os
 import random
 import re
 import socket
+import string
 import subprocess
 
 from hosts import Failed, KernelHost, YokeHost, refnode, run
@@ -16,11 +17,15 @@ from hosts import Failed, KernelHost, YokeHost, refnode, run
 MANIFEST = r"""
 export TZ=UTC LC_ALL=C; cd %s || exit 1
 echo '=stat'; find . -print0 | xargs -0 stat -c '%%f %%u:%%g %%s %%h %%y %%b %%t:%%T|%%n'
-echo '=sum'; find . -type f -size -20000k -print0 | xargs -0 -r sha256sum
-echo '=link'; find . -type l -exec sh -c 'for l; do readlink -n "$l"; printf "|%%s\n" "$l"; done' sh {} +
+echo '=sum'; find . -type f -size -%dk -print0 | xargs -0 -r sha256sum
+echo '=link'; find . -type l -print0 | xargs -0 -r stat -c '%%N|%%n'
 echo '=xattr'; getfattr -R -P -h -d -m - -e hex --absolute-names . 2>/dev/null
 echo '=end'
 """
+
+
+SUMMED_KIB = 20000
+"""Larger files are not summed, unless more is asked for."""
 
 
 class LocalHost(YokeHost):
@@ -52,8 +57,8 @@ class LocalHost(YokeHost):
         self.kill()
         run("umount", "-l", point, check=False)
 
-    def manifest(self, point):
-        done = subprocess.run(["busybox", "sh", "-c", MANIFEST % point], capture_output=True, timeout=120,
+    def manifest(self, point, summed=SUMMED_KIB, timeout=120):
+        done = subprocess.run(["busybox", "sh", "-c", MANIFEST % (point, summed)], capture_output=True, timeout=timeout,
                               env=dict(os.environ, PATH=self.applets + ":/usr/bin:/bin"))
         return parse_manifest(done.stdout, done.stderr)
 
@@ -61,14 +66,15 @@ class LocalHost(YokeHost):
 class VolumeVM(KernelHost):
     """A VM with the kernel's OCFS2 and the given images as /dev/vda, /dev/vdb, ..."""
 
-    def __init__(self, name, address, folder, images):
-        self.name, self.address, self.images = name, address, images
+    def __init__(self, name, address, folder, images, mebibytes=512):
+        self.name, self.address, self.images, self.mebibytes = name, address, images, mebibytes
         self.scratch = os.path.join(folder, name + ".push")
         self.boot()
 
     def boot(self):
         disks = [word for image in self.images for word in ("--disk", image)]
-        refnode("start", self.name, self.address, *disks, timeout=180)
+        refnode("start", self.name, self.address, *disks, "--mem", self.mebibytes, timeout=180)
+        self.clear_log()
 
     def revive(self):
         if ("%s %s running" % (self.name, self.address)) not in refnode("list").stdout:
@@ -76,7 +82,7 @@ class VolumeVM(KernelHost):
             self.boot()
 
     def device(self, image):
-        return "/dev/vd" + "abcdefgh"[self.images.index(image)]
+        return "/dev/vd" + string.ascii_lowercase[self.images.index(image)]
 
     def mount(self, image):
         self.shell("mount.ocfs2 %s /mnt" % self.device(image))
@@ -97,9 +103,10 @@ class VolumeVM(KernelHost):
             refnode("push", self.name, os.path.realpath(name), "/usr/local/bin/" + os.path.basename(path)
                     if name == path else name)
 
-    def manifest(self, point="/mnt"):
-        self.put((MANIFEST % point).encode(), "/tmp/manifest.sh")
-        done = self.shell("sh /tmp/manifest.sh 2>/tmp/manifest.err | gzip -c | base64; cat /tmp/manifest.err >&2")
+    def manifest(self, point="/mnt", summed=SUMMED_KIB, timeout=120):
+        self.put((MANIFEST % (point, summed)).encode(), "/tmp/manifest.sh")
+        done = self.shell("sh /tmp/manifest.sh 2>/tmp/manifest.err | gzip -1 | base64; cat /tmp/manifest.err >&2",
+                          timeout=timeout)
         lines = done.stdout.split("\n")
         text = "".join(line for line in lines if line and " " not in line and ":" not in line)
         return parse_manifest(gzip.decompress(base64.b64decode(text)), b"")
@@ -168,21 +175,21 @@ def differences(first, second, below=b"", limit=20):
     return out[:limit] + (["... and %d more" % (len(out) - limit)] if len(out) > limit else [])
 
 
-def faults(path):
+def faults(path, timeout=120):
     """What fsck.ocfs2 complains about; its exit status is 0 even then."""
-    done = run("fsck.ocfs2", "-fn", path, check=False, timeout=120)
+    done = run("fsck.ocfs2", "-fn", path, check=False, timeout=timeout)
     if "All passes succeeded" not in done.stdout:
         raise Failed("fsck.ocfs2 %s: exit %d\n%s%s" % (path, done.returncode, done.stdout, done.stderr))
     return [line for line in done.stdout.splitlines() if line.startswith("[")]
 
 
-def unlisted(path):
+def unlisted(path, timeout=120):
     """Faults without those that fsck.ocfs2 reports of the kernel's own volumes (Spec: ocfs2-disk-2 23)."""
     found = run("debugfs.ocfs2", "-R", "stats", path).stdout
     system = re.search(r"System Dir Blknum:\s+(\d+)", found).group(1)
     known = ("[INODE_SPARSE_SIZE]", "[XATTR_FREE_START_INVALID]", "[CLUSTER_ALLOC_BIT]",
              "[DX_TREE_MISSING] Directory %s is" % system)
-    return [line for line in faults(path) if not line.startswith(known)]
+    return [line for line in faults(path, timeout) if not line.startswith(known)]
 
 
 class Filler:
@@ -365,7 +372,7 @@ def change_every_third(top, choose):
         else:
             with open(path, "ab") as out:
                 out.write(choose.randbytes(choose.choice((1, 100, 5000))))
-    os.mkdir(os.path.join(os.fsencode(top), b"new"))
+    os.mkdir(os.path.join(os.fsencode(top), b"newer"))
     for number in range(300):
-        with open(os.path.join(os.fsencode(top), b"new/n%d" % number), "wb") as out:
+        with open(os.path.join(os.fsencode(top), b"newer/n%d" % number), "wb") as out:
             out.write(choose.randbytes(choose.randrange(20000)))

@@ -38,6 +38,11 @@ final class SpaceBook {
         max(0, Int(bitmap.free) + Int(window.free) - reservedCount - promisedCount)
     }
 
+    /// Whether cached writes were promised clusters, or blocks for their extents.
+    var hasPromises: Bool {
+        promisedCount > 0 || suballocators.values.contains { $0.promised > 0 }
+    }
+
     func suballocator(_ kind: SystemInode, slot: Int) async throws(FileSystemError) -> Suballocator {
         let file = SystemFile(kind, slot: slot)
         if let known = suballocators[file] { return known }

@@ -73,7 +73,7 @@ extension DirectoryIndex {
 
 extension DirectoryIndex {
     /// Splits of leaves until one insertion: each takes at least one entry away.
-    private static let splitsMax = 8
+    static let splitsMax = 8
 
     /// The leaf for names of this hash, with room for one more. Takes transactions of its own.
     ///
@@ -84,7 +84,7 @@ extension DirectoryIndex {
         while leaf.entries.isFull {
             guard steps < Self.splitsMax else { throw .noSpace }
             steps += 1
-            if leaf.block !== root, splitHash(of: leaf, for: hash) == nil { throw .noSpace }
+            guard mayMakeRoom(in: leaf, for: hash) else { throw .noSpace }
             let reservation = try await volume.reserve(
                 growthNeeds(near: leaf.firstBlock == 0 ? nil : volume.geometry.cluster(ofBlock: leaf.firstBlock)))
             defer { reservation.release() }
@@ -106,6 +106,11 @@ extension DirectoryIndex {
     func growthCredits(at major: UInt32 = 0) async throws(FileSystemError) -> Int {
         2 * volume.geometry.blocksPerCluster + 2 + Credits.clusterAllocation
             + (isInline ? Credits.suballocation : try await tree.changeCredits(at: major))
+    }
+
+    /// false: the leaf is full of entries with one hash, which nothing divides.
+    func mayMakeRoom(in leaf: LeafPlace, for hash: NameHash) -> Bool {
+        leaf.block === root || splitHash(of: leaf, for: hash) != nil
     }
 
     /// Gives an inline root a cluster of leaves, or divides the cluster of a full leaf in two.

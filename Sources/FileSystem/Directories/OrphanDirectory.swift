@@ -39,31 +39,42 @@ struct Orphanage {
         return orphanage
     }
 
-    /// What ``take(_:_:_:)`` takes for an inode that was not there when the orphanage was prepared.
+    /// What ``makeRoom(forInode:_:_:)`` and ``take(_:_:)`` take for an inode that was not there when the orphanage was
+    /// prepared.
     var needs: SpaceNeeds { space.index?.growthNeeds() ?? SpaceNeeds() }
     func credits() async throws(FileSystemError) -> Int {
         Credits.orphanEntry + (try await space.index?.growthCredits() ?? 0)
     }
 
-    /// Takes the inode, whose last name goes (or which never had one). Stores its attributes: no links.
+    /// Makes the place in the index for an inode that was not there when the orphanage was prepared.
+    ///
+    /// false: one step was not enough. Nothing but the index was changed, and it is whole: to be tried again by another
+    /// handle.
+    ///
+    /// - Parameter reservation: with ``needs`` in it; the handle has ``credits()``.
+    func makeRoom(
+        forInode number: UInt64, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) -> Bool {
+        guard let index = space.index else { return true }
+        let hash = index.hash(of: FileName(orphan: number))
+        let leaf = try await index.leaf(for: hash)
+        guard leaf.entries.isFull else { return true }
+        guard index.mayMakeRoom(in: leaf, for: hash) else { return false }
+        try await index.makeRoom(in: leaf, for: hash, reservation, handle)
+        return try await !index.leaf(for: hash).entries.isFull
+    }
+
+    /// Takes the inode, whose last name goes (or which never had one). Stores its attributes: no links. Its place in the
+    /// index was made before.
     ///
     /// ``Credits/orphanEntry`` credits, and one for the inode.
-    ///
-    /// - Parameter reservation: for an inode that was not there when the orphanage was prepared, with ``needs`` in it;
-    ///   then ``credits``.
-    func take(
-        _ orphan: Inode, _ reservation: Reservation?, _ handle: JournalHandle
-    ) async throws(FileSystemError) {
+    func take(_ orphan: Inode, _ handle: JournalHandle) async throws(FileSystemError) {
         let name = FileName(orphan: orphan.number)
         var place: (LeafPlace, NameHash)?
         if let index = space.index {
             let hash = index.hash(of: name)
-            var leaf = try await index.leaf(for: hash)
-            if leaf.entries.isFull, let reservation {
-                try await index.makeRoom(in: leaf, for: hash, reservation, handle)
-                leaf = try await index.leaf(for: hash)
-            }
-            guard !leaf.entries.isFull else { throw .noSpace }
+            let leaf = try await index.leaf(for: hash)
+            precondition(!leaf.entries.isFull, "the room that was planned for an orphan is gone")
             place = (leaf, hash)
         }
         try directory.carryOut(

@@ -1,3 +1,4 @@
+internal import EngineKit
 package import Journal
 internal import OCFS2Layout
 
@@ -18,13 +19,17 @@ package struct ExtentTree {
     }
 
     private var reader: ExtentTreeEditor<ExtentTreeReader> {
-        ExtentTreeEditor(storage: ExtentTreeReader(volume: volume, owner: root.owner), root: root)
+        let storage = ExtentTreeReader(volume: volume, owner: root.owner)
+        return ExtentTreeEditor(storage: storage, root: root, shiftMax: shiftMax)
     }
 
     private func changer(_ reservation: Reservation?, _ handle: JournalHandle) -> ExtentTreeEditor<ExtentTreeChanger> {
         let storage = ExtentTreeChanger(volume: volume, owner: root.owner, reservation: reservation, handle: handle)
-        return ExtentTreeEditor(storage: storage, root: root)
+        return ExtentTreeEditor(storage: storage, root: root, shiftMax: shiftMax)
     }
+
+    /// A part of what a transaction takes, because a change has more to do than to move records.
+    private var shiftMax: Int { max(16, (volume.journal?.creditsMax ?? 0) / 4) }
 
     /// Levels above the leaves.
     package var depth: Int { reader.rootList.depth }
@@ -126,13 +131,57 @@ extension ExtentTree {
     }
 
     /// As ``insertCredits`` with what moving records to the right of `cpos` takes.
-    func changeCredits(at cpos: UInt32) async throws(FileSystemError) -> Int {
+    ///
+    /// - Parameter adding: records that come to those of the leaf at most; 0: one may go.
+    func changeCredits(at cpos: UInt32, adding: Int = 2) async throws(FileSystemError) -> Int {
         guard depth > 0 else { return removeCredits }
         let path = try await reader.path(to: cpos)
         guard !path.isRightmost else { return removeCredits }
-        let leaves = path.leavesToTheRightAtMost
+        let leaves = try await reader.leavesChanged(behind: path, adding: adding)
         return removeCredits + leaves + leaves / path.leaf.list.capacity
     }
+
+    /// Records that come to those of the leaf when a part of one becomes another one.
+    func recordsAdded(replacing part: Extent) async throws(FileSystemError) -> Int {
+        guard let whole = try await extent(atOrBefore: part.cpos) else { return 0 }
+        return (whole.cpos < part.cpos ? 1 : 0) + (whole.end > part.end ? 1 : 0)
+    }
+
+    /// Sees to it that ``changeCredits(at:adding:)`` fit a transaction, however large the tree is. Takes transactions of
+    /// its own if need be, and then blocks of the reservation: those that the change itself would take.
+    ///
+    /// - Returns: whether ``endChange(at:)`` has to follow the change.
+    func prepareChange(
+        at cpos: UInt32, adding: Int, _ reservation: Reservation?
+    ) async throws(FileSystemError) -> Bool {
+        guard depth > 0 else { return false }
+        let leavesToTheRight = try await reader.path(to: cpos).leavesToTheRightAtMost
+        guard reader.usesHoles(leavesToTheRight: leavesToTheRight) else { return false }
+        for _ in 0..<adding {
+            for place in try await reader.holesToMake(at: cpos, adding: adding) {
+                try await volume.transaction(credits: stepCredits) { handle throws(FileSystemError) in
+                    try await self.changer(reservation, handle).makeHole(at: place)
+                }
+                await volume.environment.yield()
+            }
+        }
+        return true
+    }
+
+    /// Takes away the holes that a change or its preparation left.
+    func endChange(at cpos: UInt32) async throws(FileSystemError) {
+        while depth > 0, let place = try await reader.lastHole(from: cpos) {
+            // The last one leaves the tree at its right edge, where a leaf may become empty.
+            let locks = try await lockForRemoving()
+            defer { locks.release() }
+            try await volume.transaction(credits: stepCredits) { handle throws(FileSystemError) in
+                try await self.changer(nil, handle).moveHole(at: place)
+            }
+            await volume.environment.yield()
+        }
+    }
+
+    private var stepCredits: Int { removeCredits + 2 * shiftMax }
 }
 
 // Changing.

@@ -20,8 +20,16 @@ extension ExtentTreeEditor {
             return try await splice(
                 rightEdge(), at: index, removing: removed, inserting: inserted)
         }
+        let leavesToTheRight = path.leavesToTheRightAtMost
+        let leavesHole = !isRightmost && usesHoles(leavesToTheRight: leavesToTheRight)
         if !isRightmost, used != list.capacity {
-            let leaves = path.leavesToTheRightAtMost
+            var leaves = leavesToTheRight
+            if leavesHole {
+                let over = used - list.capacity
+                leaves =
+                    over > 0
+                    ? try await distanceToHoles(over, behind: path) ?? leaves : try await holesBehind(path) - over
+            }
             try storage.needCredits(leaves + leaves / list.capacity + 2 * path.leafLevel + 2)
         }
 
@@ -39,12 +47,12 @@ extension ExtentTreeEditor {
         } else if isRightmost {
             try await settleRightmost(path)
         } else if !list.isFull {
-            try await pull(into: path)
+            try await pull(into: path, leavingHoleAfter: leavesHole ? 0 : nil)
         }
     }
 
     /// Puts records in front of the leaf behind `path`, the last ones of which go on to the next, and so on.
-    private func push(_ records: [ExtentRecord], behind path: ExtentPath) async throws(FileSystemError) {
+    func push(_ records: [ExtentRecord], behind path: ExtentPath) async throws(FileSystemError) {
         var carry = records
         var current = path
         while !carry.isEmpty {
@@ -64,26 +72,34 @@ extension ExtentTreeEditor {
     }
 
     /// Fills the leaf at the end of `path` from the one to its right, that one from the next, and so on.
-    private func pull(into path: ExtentPath) async throws(FileSystemError) {
+    ///
+    /// - Parameter holeDistance: so many leaves further one record less will do, and a hole takes its place.
+    func pull(into path: ExtentPath, leavingHoleAfter holeDistance: Int?) async throws(FileSystemError) {
         var current = path
         var before: ExtentPath?
-        while !current.leaf.list.isFull {
-            guard let next = try await advance(current) else { break }
+        var distance = 0
+        while true {
+            let mayLackOne = holeDistance.map { distance >= $0 } ?? false
+            let wanted = current.leaf.list.capacity - (mayLackOne ? 1 : 0)
+            guard current.leaf.list.count < wanted, let next = try await advance(current) else { break }
             let target = current.leaf.list, source = next.leaf.list
             let wasEmpty = target.count == 0
             storage.modify(current.leaf.block)
             storage.modify(next.leaf.block)
             if source.hasEmptyFirst { source.remove(at: 0) }
-            while !target.isFull, source.count > 0 {
+            while target.count < wanted, source.count > 0 {
                 target.insert(source[0], at: target.count)
                 source.remove(at: 0)
             }
             if wasEmpty, let before, target.count > 0 { setBoundary(before, current, target[0].cpos) }
             if source.count > 0 { setBoundary(current, next, source[0].cpos) }
+            if mayLackOne { target.putHole() }
             before = current
             current = next
+            distance += 1
         }
-        if current.isRightmost { try await settleRightmost(current) }
+        if current.isRightmost { return try await settleRightmost(current) }
+        current.leaf.list.putHole()
     }
 
     /// After a change of the rightmost leaf: it goes when it is empty; the right edge ends where it ends.

@@ -16,6 +16,8 @@ internal import OCFS2Layout
 struct ExtentTreeEditor<Storage: ExtentTreeStorage> {
     let storage: Storage
     let root: ExtentRoot
+    /// Leaves that one change moves records through; where there are more to the right, holes are used.
+    var shiftMax = 16
 
     var rootList: ExtentListView { ExtentListView(root.block.bytes, offset: root.listOffset) }
     var blocksPerCluster: UInt64 { UInt64(storage.parameters.geometry.blocksPerCluster) }

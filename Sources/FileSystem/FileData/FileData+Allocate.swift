@@ -68,7 +68,9 @@ extension FileData {
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
-        let credits = try await tree.changeCredits(at: cpos) + Credits.clusterAllocation + Credits.inodeUpdate
+        let leavesHoles = try await tree.prepareChange(at: cpos, adding: 1, reservation)
+        let credits =
+            try await tree.changeCredits(at: cpos, adding: 1) + Credits.clusterAllocation + Credits.inodeUpdate
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             try await volume.commitRun(reserved, count: Int(run.count), handle)
             let block = geometry.firstBlock(ofCluster: run.cluster)
@@ -76,6 +78,7 @@ extension FileData {
                 Extent(cpos: cpos, count: run.count, block: block, flags: flags), reservation, handle)
             inode.storeAttributes(handle)
         }
+        if leavesHoles { try await tree.endChange(at: cpos) }
         extents.forget(UInt64(cpos)..<UInt64(cpos) + UInt64(run.count))
     }
 

@@ -44,6 +44,8 @@ extension FileData {
         promisedClusters = RangeSet()
         promises = []
         extentBlockPromises = []
+        volume.writeBack.flushBegan()
+        defer { volume.writeBack.flushDidEnd() }
         do throws(FileSystemError) {
             try await place(plan)
             try await fill(plan)

@@ -98,25 +98,23 @@ extension FileData {
         plan.items.sort { $0.clusters.lowerBound < $1.clusters.lowerBound }
         var rest = plan.items[...]
         repeat {
-            let batch = rest.prefix(try await changesPerTransaction(rest.first?.clusters.lowerBound ?? 0))
+            let batch = rest.prefix(changesPerTransaction)
             let done = try await makeReachable(Array(batch), plan, isLast: batch.count == rest.count)
             rest = rest.dropFirst(done)
         } while !rest.isEmpty
     }
 
     /// How many changes of the mapping fit half of what the journal takes at once; 1 to 32.
-    private func changesPerTransaction(_ cpos: UInt64) async throws(FileSystemError) -> Int {
+    private var changesPerTransaction: Int {
         var count = 32
         let most = (volume.journal?.creditsMax ?? 0) / 2
-        while count > 1, try await credits(count, cpos) > most { count /= 2 }
+        while count > 1, credits(count) > most { count /= 2 }
         return count
     }
 
-    /// Blocks that `count` changes of the mapping from `cpos` on may touch.
-    private func credits(_ count: Int, _ cpos: UInt64) async throws(FileSystemError) -> Int {
-        let own = Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * extentBlocksNeeded(count)
-        guard count > 0, !inode.hasInlineData else { return own + 4 }
-        return try await own + tree.changeCredits(at: UInt32(clamping: cpos))
+    /// Blocks that `count` changes of the mapping may touch, without those of the tree that were there.
+    private func credits(_ count: Int) -> Int {
+        Credits.inodeUpdate + (Credits.clusterAllocation + 2) * count + 3 * extentBlocksNeeded(count) + 4
     }
 
     /// One transaction with as many of the changes as it takes: at least the first one. Returns how many.
@@ -128,8 +126,15 @@ extension FileData {
         defer { reservation.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
-        let credits = try await credits(items.count, items.first?.clusters.lowerBound ?? 0)
-        return try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
+        var credits = credits(items.count)
+        var leavesHoles = false
+        let cpos = UInt32(clamping: items.first?.clusters.lowerBound ?? 0)
+        if let first = items.first, !inode.hasInlineData {
+            let adding = try await recordsAdded(by: first)
+            leavesHoles = try await tree.prepareChange(at: cpos, adding: adding, reservation)
+            credits += try await tree.changeCredits(at: cpos, adding: adding)
+        }
+        let done = try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             if isLeavingInline { beginExtents(handle) }
             var done = 0
             for item in items {
@@ -139,6 +144,15 @@ extension FileData {
             }
             if isLast { storeAttributes(size: plan.size, handle) }
             return done
+        }
+        if leavesHoles { try await tree.endChange(at: cpos) }
+        return done
+    }
+
+    private func recordsAdded(by item: FlushPlan.Item) async throws(FileSystemError) -> Int {
+        switch item {
+        case .map: 1
+        case .markWritten(let extent): try await tree.recordsAdded(replacing: extent)
         }
     }
 

@@ -148,7 +148,8 @@ extension FileData {
         // One more record at most: when all of the range lies in the middle of one extent. Everything else has to do
         // without, so that a full volume can be emptied.
         var reservation: Reservation?
-        if try await isInsideExtent(first) {
+        let isDividing = try await tree.recordsAdded(replacing: first) == 2
+        if isDividing {
             reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: tree.metadataNeeded()))
         }
         defer { reservation?.release() }
@@ -156,8 +157,10 @@ extension FileData {
         defer { locks.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
+        let adding = isDividing ? 1 : 0
+        let leavesHoles = try await tree.prepareChange(at: first.cpos, adding: adding, reservation)
         let credits =
-            try await tree.changeCredits(at: UInt32(clamping: clusters.lowerBound))
+            try await tree.changeCredits(at: first.cpos, adding: adding)
             + count * (2 + 2 * tree.depth) + Credits.clusterFree + Credits.inodeUpdate
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             var part: Extent? = first
@@ -173,22 +176,17 @@ extension FileData {
             }
             inode.storeAttributes(handle)
         }
+        if leavesHoles { try await tree.endChange(at: UInt32(clamping: clusters.lowerBound)) }
     }
 }
 
 extension FileData {
-    /// Whether an extent begins before the part of it and ends behind it.
-    private func isInsideExtent(_ part: Extent) async throws(FileSystemError) -> Bool {
-        guard let whole = try await tree.extent(atOrBefore: part.cpos) else { return false }
-        return whole.cpos < part.cpos && whole.end > part.end
-    }
-
     /// Whether the locks and the transaction take one more removal, and the dinode.
     private func mayRemove(
         _ extent: Extent, _ locks: RemovalLocks, _ handle: JournalHandle
     ) async throws(FileSystemError) -> Bool {
         guard try await tree.mayRemove(with: locks) else { return false }
-        let credits = try await tree.changeCredits(at: extent.cpos)
+        let credits = try await tree.changeCredits(at: extent.cpos, adding: 0)
         return handle.ensure(credits: credits + Credits.clusterFree + Credits.inodeUpdate)
     }
 }

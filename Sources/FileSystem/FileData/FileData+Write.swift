@@ -37,13 +37,7 @@ extension FileData {
         let end = offset + UInt64(source.count)
         let range = offset..<end
         if inode.attributes.dynamicFeatures.contains(.hasRefcount) { try await endSharing(of: range) }
-        do throws(FileSystemError) {
-            try await promiseClusters(for: range)
-        } catch .noSpace {
-            // Files have more promised than they will take: a flush gives the rest back.
-            guard try await volume.flushForSpace() else { throw .noSpace }
-            try await promiseClusters(for: range)
-        }
+        try await promiseClusters(for: range)
         let before = dirty.memoryByteCount
         dirty.write(UnsafeRawBufferPointer(source.bytes), at: offset, pool)
         volume.writeBack.memoryChanged(by: dirty.memoryByteCount - before)

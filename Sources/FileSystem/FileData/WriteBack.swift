@@ -22,11 +22,26 @@ final class WriteBack {
     fileprivate var isFlushingAll = false
     /// Small files keep the device busy only together.
     fileprivate static let flushesAtATime = 16
+    /// Flushes that hold what their files were promised, and the end of any of them.
+    private var flushesRunning = 0
+    private let flushEnded = AsyncSignal()
 
     init() {}
 
     func memoryChanged(by difference: Int) {
         byteCount += difference
+    }
+
+    func flushBegan() { flushesRunning += 1 }
+
+    func flushDidEnd() {
+        flushesRunning -= 1
+        flushEnded.notify()
+    }
+
+    /// Returns when as many flushes have ended as are under way now.
+    fileprivate func waitForFlushes() async {
+        for _ in 0..<flushesRunning where flushesRunning > 0 { await flushEnded.wait() }
     }
 
     fileprivate func add(_ inode: Inode) {
@@ -122,14 +137,22 @@ extension MountedVolume {
         }
     }
 
-    /// Flushes all files, because a writer found no space: what they were promised and do not need comes back.
+    /// Runs `body`. If it finds no space, flushes all files, so that what they were promised and do not need comes back,
+    /// and runs it once more.
     ///
-    /// The caller holds no ``FileData/changeLock``.
-    /// - Returns: whether anything was promised, so that it is worth while to try again.
-    func flushForSpace() async throws(FileSystemError) -> Bool {
-        guard try usedSpace().promisedCount > 0 else { return false }
-        await writeBackFiles()
-        return true
+    /// `noSpace` strikes before anything is changed, or what was changed is of use to the second try. The caller holds no
+    /// ``FileData/changeLock``; locks of inodes and directories do not matter to a flush.
+    func retryingForSpace<Result>(
+        _ body: () async throws(FileSystemError) -> Result
+    ) async throws(FileSystemError) -> Result {
+        do throws(FileSystemError) {
+            return try await body()
+        } catch .noSpace {
+            guard try usedSpace().hasPromises else { throw .noSpace }
+            await writeBackFiles()
+            await writeBack.waitForFlushes()
+            return try await body()
+        }
     }
 
     /// Writes all data of files to disk. Not the journal.

@@ -15,7 +15,7 @@ extension MountedVolume {
         let attributes = inode.attributes
         let clusters = UInt64(attributes.clusters) + (inode.data?.delayedClusters ?? 0)
         var sectorCount = clusters << UInt64(geometry.clusterSizeBits - 9)
-        if inode.hasInlineData { sectorCount += (attributes.size + 511) / 512 }
+        if inode.hasInlineData, inode.data?.isLeavingInline != true { sectorCount += (attributes.size + 511) / 512 }
         return NodeAttributes(
             number: inode.number, generation: inode.generation, mode: attributes.mode,
             linkCount: attributes.linkCount, uid: attributes.uid, gid: attributes.gid,

@@ -74,9 +74,10 @@ struct Birth {
         Credits.suballocation + Credits.inodeUpdate + content.credits(volume) + xattrs.needs.credits
     }
 
-    /// Makes the inode; one reference. The caller gives it a name.
-    func carryOut(_ reservation: Reservation, _ handle: JournalHandle) async throws(FileSystemError) -> Inode {
-        let claimed = try await reservation.claimInode(near: directory, handle)
+    /// Makes the inode of the claimed block; one reference. The caller gives it a name.
+    func carryOut(
+        _ claimed: ClaimedBlock, _ reservation: Reservation, _ handle: JournalHandle
+    ) async throws(FileSystemError) -> Inode {
         let inode = volume.makeInode(
             claimed, mode: mode, uid: uid, gid: gid, linkCount: content.type == .directory ? 2 : 1, handle)
         do throws(FileSystemError) {

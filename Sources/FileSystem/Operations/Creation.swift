@@ -48,6 +48,14 @@ extension MountedVolume {
     private func create(
         _ name: FileName, in directory: Inode, _ new: NewNode, _ content: NewContent
     ) async throws(FileSystemError) -> Inode {
+        try await retryingForSpace { () async throws(FileSystemError) in
+            try await self.createOnce(name, in: directory, new, content)
+        }
+    }
+
+    private func createOnce(
+        _ name: FileName, in directory: Inode, _ new: NewNode, _ content: NewContent
+    ) async throws(FileSystemError) -> Inode {
         try requireWritable()
         let names = try Directory(directory)
         guard !name.isDotOrDotDot else { throw .alreadyExists }
@@ -62,7 +70,8 @@ extension MountedVolume {
         defer { reservation.release() }
         let credits = birth.credits + Directory.insertionCredits
         let child = try await transaction(credits: credits) { handle throws(FileSystemError) in
-            let child = try await birth.carryOut(reservation, handle)
+            let claimed = try await reservation.claimInode(near: directory, handle)
+            let child = try await birth.carryOut(claimed, reservation, handle)
             if content.type == .directory { directory.gainSubdirectory() }
             try names.carryOut(insertion, number: child.number, type: content.type, handle)
             return child
@@ -82,6 +91,18 @@ extension MountedVolume {
     ///
     /// The kernel's driver has no such call; on disk it is an orphan as any other.
     package func makeTemporaryFile(in directory: Inode, _ new: NewNode) async throws(FileSystemError) -> Inode {
+        try await retryingForSpace { () async throws(FileSystemError) in
+            for _ in 0..<DirectoryIndex.splitsMax {
+                if let inode = try await self.tryTemporaryFile(in: directory, new) { return inode }
+            }
+            throw .noSpace
+        }
+    }
+
+    /// nil: the orphan directory had no room, and has more now.
+    private func tryTemporaryFile(
+        in directory: Inode, _ new: NewNode
+    ) async throws(FileSystemError) -> Inode? {
         try requireWritable()
         try await directory.lock(.exclusive)
         defer { directory.unlock(.exclusive) }
@@ -95,11 +116,18 @@ extension MountedVolume {
         let reservation = try await reserve(needs)
         defer { reservation.release() }
         let credits = birth.credits + Credits.inodeUpdate + (try await orphanage.credits())
-        let child = try await transaction(credits: credits) { handle throws(FileSystemError) in
-            let child = try await birth.carryOut(reservation, handle)
-            try await orphanage.take(child, reservation, handle)
+        let made = try await transaction(credits: credits) { handle throws(FileSystemError) -> Inode? in
+            let claimed = try await reservation.claimInode(near: directory, handle)
+            guard try await orphanage.makeRoom(forInode: claimed.number, reservation, handle) else {
+                let allocator = try await self.allocator(.inodeAlloc, claimed.place)
+                try await allocator.release(claimed.place, claimed.number, handle)
+                return nil
+            }
+            let child = try await birth.carryOut(claimed, reservation, handle)
+            try await orphanage.take(child, handle)
             return child
         }
+        guard let child = made else { return nil }
         do throws(FileSystemError) {
             try await takeLocks(ofNew: child)
         } catch {

@@ -73,7 +73,9 @@ extension MountedVolume {
     package func setSize(of inode: Inode, to byteCount: UInt64) async throws(FileSystemError) {
         try requireRegular(inode)
         try await lockedForWriting(inode) { () async throws(FileSystemError) in
-            try await inode.fileData.truncate(to: byteCount)
+            try await retryingForSpace { () async throws(FileSystemError) in
+                try await inode.fileData.truncate(to: byteCount)
+            }
         }
     }
 
@@ -120,7 +122,7 @@ extension MountedVolume {
                 inode.attributes.mode = FileMode.withoutPrivileges(inode.attributes.mode)
                 try await removeCapabilities(of: inode)
             }
-            try await data.write(source, at: offset)
+            try await retryingForSpace { () async throws(FileSystemError) in try await data.write(source, at: offset) }
             if mode.isDirect { try await data.flush(dataOnly: true) }
             return offset
         }
@@ -144,7 +146,9 @@ extension MountedVolume {
         let size = inode.attributes.size
         if offset < size {
             let count = Int(min(UInt64(source.count), size - offset))
-            try await inode.fileData.write(source.part(offset: 0, count: count), at: offset)
+            try await retryingForSpace { () async throws(FileSystemError) in
+                try await inode.fileData.write(source.part(offset: 0, count: count), at: offset)
+            }
         }
         return (source.count, offset)
     }
@@ -189,11 +193,13 @@ extension MountedVolume {
         guard !range.isEmpty else { throw .invalidArgument }
         guard inode.attributes.attributeFlags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted }
         try await lockedForWriting(inode) { () async throws(FileSystemError) in
-            switch mode {
-            case .allocate(let keepsSize): try await inode.fileData.allocate(range, keepsSize: keepsSize)
-            case .punchHole: try await inode.fileData.punchHole(range)
-            // As the kernel's OCFS2: there is no such mode.
-            case .zero: throw .notSupported
+            try await retryingForSpace { () async throws(FileSystemError) in
+                switch mode {
+                case .allocate(let keepsSize): try await inode.fileData.allocate(range, keepsSize: keepsSize)
+                case .punchHole: try await inode.fileData.punchHole(range)
+                // As the kernel's OCFS2: there is no such mode.
+                case .zero: throw .notSupported
+                }
             }
         }
     }

@@ -8,6 +8,12 @@ extension MountedVolume {
     /// One more name for `inode`, which is no directory. One that never had a name (``makeTemporaryFile(in:_:)``) gets
     /// its first.
     package func link(_ inode: Inode, to name: FileName, in directory: Inode) async throws(FileSystemError) {
+        try await retryingForSpace { () async throws(FileSystemError) in
+            try await self.linkOnce(inode, to: name, in: directory)
+        }
+    }
+
+    private func linkOnce(_ inode: Inode, to name: FileName, in directory: Inode) async throws(FileSystemError) {
         try requireWritable()
         let names = try Directory(directory)
         guard !name.isDotOrDotDot else { throw .alreadyExists }
@@ -57,14 +63,18 @@ extension MountedVolume {
 
     /// Errors: `isADirectory`.
     package func unlink(_ name: FileName, in directory: Inode) async throws(FileSystemError) {
-        try await remove(name, in: directory, isDirectory: false)
+        try await retryingForSpace { () async throws(FileSystemError) in
+            try await self.remove(name, in: directory, isDirectory: false)
+        }
     }
 
     /// Errors: `notADirectory`, `directoryNotEmpty`.
     package func removeDirectory(_ name: FileName, in directory: Inode) async throws(FileSystemError) {
         guard name != .dot else { throw .invalidArgument }
         guard name != .dotDot else { throw .directoryNotEmpty }
-        try await remove(name, in: directory, isDirectory: true)
+        try await retryingForSpace { () async throws(FileSystemError) in
+            try await self.remove(name, in: directory, isDirectory: true)
+        }
     }
 
     private func remove(
@@ -108,7 +118,7 @@ extension MountedVolume {
     ) async throws(FileSystemError) {
         child.attributes.changeTime = environment.wallTime
         if let orphanage {
-            try await orphanage.take(child, nil, handle)
+            try await orphanage.take(child, handle)
         } else {
             child.attributes.linkCount -= 1
             child.storeAttributes(handle)

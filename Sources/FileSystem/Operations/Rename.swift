@@ -21,6 +21,14 @@ extension MountedVolume {
     package func rename(
         _ name: FileName, in directory: Inode, to newName: FileName, in newDirectory: Inode, _ mode: RenameMode
     ) async throws(FileSystemError) {
+        try await retryingForSpace { () async throws(FileSystemError) in
+            try await self.renameOnce(name, in: directory, to: newName, in: newDirectory, mode)
+        }
+    }
+
+    private func renameOnce(
+        _ name: FileName, in directory: Inode, to newName: FileName, in newDirectory: Inode, _ mode: RenameMode
+    ) async throws(FileSystemError) {
         try requireWritable()
         let from = try Directory(directory), to = try Directory(newDirectory)
         guard !name.isDotOrDotDot, !newName.isDotOrDotDot else { throw mode == .noReplace ? .alreadyExists : .busy }

@@ -56,6 +56,14 @@ extension MountedVolume {
         _ name: [UInt8], of inode: Inode, to value: [UInt8], _ mode: XattrMode, caller: Caller,
         dropsSetGroupID: Bool = false
     ) async throws(FileSystemError) {
+        try await retryingForSpace { () async throws(FileSystemError) in
+            try await self.setXattrOnce(name, of: inode, to: value, mode, caller, dropsSetGroupID: dropsSetGroupID)
+        }
+    }
+
+    private func setXattrOnce(
+        _ name: [UInt8], of inode: Inode, to value: [UInt8], _ mode: XattrMode, _ caller: Caller, dropsSetGroupID: Bool
+    ) async throws(FileSystemError) {
         try requireWritable()
         let key = try servedKey(name)
         try await inode.lock(.exclusive)

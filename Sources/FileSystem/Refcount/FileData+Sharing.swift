@@ -99,8 +99,12 @@ extension FileData {
         defer { moreLocks.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
+        let more = try await tree.recordsAdded(replacing: old)
+        let adding = new == nil ? max(0, more - 1) : more
+        let leavesHoles = try await tree.prepareChange(at: old.cpos, adding: adding, reservation)
         let credits =
-            try await tree.changeCredits(at: old.cpos) + refcounts.credits(root) + Credits.clusterAllocation
+            try await tree.changeCredits(at: old.cpos, adding: adding) + refcounts.credits(root)
+            + Credits.clusterAllocation
             + Credits.clusterFree + Credits.inodeUpdate
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             if let reserved { try await volume.commitRun(reserved, count: Int(run.count), handle) }
@@ -113,6 +117,7 @@ extension FileData {
             if count == 0, new == nil { try await volume.freeClusters(run, handle) }
             inode.storeAttributes(handle)
         }
+        if leavesHoles { try await tree.endChange(at: old.cpos) }
         extents.forget(UInt64(old.cpos)..<old.end)
     }
 

@@ -11,14 +11,17 @@ struct RootUnderTest: Sendable, CustomTestStringConvertible {
     var kind: ExtentRoot.Kind
     var capacity: Int
     var clusterSizeBits = 12
+    /// nil: as it is by default.
+    var shiftMax: Int?
 
-    var testDescription: String { "\(kind), \(capacity) records in the root" }
+    var testDescription: String { "\(kind), \(capacity) records in the root, \(shiftMax ?? 16) leaves at once" }
 
     static let all = [
         RootUnderTest(kind: .data, capacity: 19), RootUnderTest(kind: .data, capacity: 3),
         RootUnderTest(kind: .xattrValue, capacity: 1), RootUnderTest(kind: .xattrIndex, capacity: 27),
         RootUnderTest(kind: .directoryIndex, capacity: 19), RootUnderTest(kind: .refcount, capacity: 23),
         RootUnderTest(kind: .data, capacity: 19, clusterSizeBits: 14),
+        RootUnderTest(kind: .data, capacity: 19, shiftMax: 1), RootUnderTest(kind: .data, capacity: 3, shiftMax: 4),
     ]
 
     /// Whether neighbours may become one record.
@@ -33,7 +36,8 @@ struct RootUnderTest: Sendable, CustomTestStringConvertible {
             kind: kind, block: tree.rootBlock,
             listOffset: kind == .xattrIndex ? 0x40 : kind == .refcount || kind == .xattrValue ? 0x80 : 0xc0,
             clustersField: LE32(offset: 0x30), lastLeafField: LE64(offset: 0x38), owner: nil)
-        let editor = ExtentTreeEditor(storage: tree, root: root)
+        var editor = ExtentTreeEditor(storage: tree, root: root)
+        if let shiftMax { editor.shiftMax = shiftMax }
         editor.rootList.initialize(capacity: capacity)
         _ = tree.changedOutsideOfTransaction()
         return (tree, editor)

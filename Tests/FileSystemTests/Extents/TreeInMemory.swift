@@ -62,6 +62,9 @@ final class TreeInMemory: ExtentTreeStorage {
         guard count <= creditsMax else { throw .aborted("no credits") }
     }
 
+    /// Blocks that the change so far has made part of its transaction.
+    var modifiedCount: Int { modified.count }
+
     /// Ends a change: returns the blocks whose bytes changed without being part of it.
     func changedOutsideOfTransaction() -> [UInt64] {
         var wrong: [UInt64] = []
@@ -84,6 +87,8 @@ struct TreeChecker {
     let root: ExtentRoot
     var faults: [String] = []
     var records: [ExtentRecord] = []
+    /// Leaves with an empty record at index 0.
+    var holes = 0
     private var leaves: [UInt64] = []
     private var reached: Set<UInt64> = []
 
@@ -146,14 +151,16 @@ struct TreeChecker {
         if list.count == 0 { faults.append("\(name): leaf without records") }
         if !isLast, !list.isFull { faults.append("T3: leaf \(name) has \(list.count) of \(list.capacity)") }
         guard list.count > 0 else { return }
-        if !isFirst, list[0].cpos != parent.cpos {
-            faults.append("T5: leaf \(name) begins at \(list[0].cpos), not \(parent.cpos)")
+        let first = list.hasEmptyFirst && list.count > 1 ? 1 : 0
+        if !isFirst, list[first].cpos != parent.cpos {
+            faults.append("T5: leaf \(name) begins at \(list[first].cpos), not \(parent.cpos)")
         }
         let end = list[list.count - 1].end
         if isLast ? end != parent.end : end > parent.end {
             faults.append("T6: leaf \(name) ends at \(end), not \(parent.end)")
         }
-        records += (0..<list.count).map { list[$0] }
+        records += (first..<list.count).map { list[$0] }
+        holes += first
     }
 
     private mutating func checkRecords() {

@@ -83,6 +83,88 @@ struct FullVolumeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    @Test("whoever finds no space gets what cached writes were promised and do not need")
+    func promisesComeBack() throws {
+        let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: 4096))
+        let volume = fixture.volume
+        let directories = try fixture.run { () async throws(FileSystemError) -> Int in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let space = try volume.usedSpace()
+            let inode = try await volume.createFile(FileName("f".utf8), in: root, newFile)
+            defer { inode.release() }
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 100_000), offset: 0, count: 100_000)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 7)
+            /// A cached write, and all the rest promised to its file.
+            func takeAll() async throws(FileSystemError) {
+                try await inode.fileData.write(slice, at: inode.attributes.size)
+                inode.fileData.promises.append(try await volume.promise(clusters: space.available))
+                #expect(space.available == 0)
+            }
+            try await takeAll()
+            let value = [UInt8](repeating: 1, count: 30_000)
+            try await volume.setXattr(Array("user.big".utf8), of: inode, to: value, .createOrReplace, caller: .system)
+            #expect(space.available > 0)
+            try await takeAll()
+            try await volume.allocate(inode, 1 << 20..<2 << 20, .allocate(keepsSize: false))
+            #expect(space.available > 0)
+            try await takeAll()
+            // Until the allocator of inodes needs another group.
+            var count = 0
+            while space.available == 0, count < 5000 {
+                let name = try FileName("directory \(count)".utf8)
+                try await volume.makeDirectory(name, in: root, newFile).release()
+                count += 1
+            }
+            return count
+        }
+        #expect(directories > 0 && directories < 5000)
+        #expect(volume.stopReason == nil)
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
+    @Test("files without names are made while the orphan directory's index is divided", arguments: [512, 4096])
+    func manyTemporaryFiles(blockSize: Int) throws {
+        let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: blockSize))
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            var files: [Inode] = []
+            for _ in 0..<1500 { files.append(try await volume.makeTemporaryFile(in: root, newFile)) }
+            for file in files { file.release() }
+            await volume.tasks.wait()
+        }
+        #expect(volume.stopReason == nil)
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
+    @Test("a file that leaves its dinode has the same number of blocks before and after the flush")
+    func blocksOfLeavingFile() throws {
+        let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: 4096))
+        let volume = fixture.volume
+        let counts = try fixture.run { () async throws(FileSystemError) -> [UInt64] in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let inode = try await volume.createFile(FileName("f".utf8), in: root, newFile)
+            defer { inode.release() }
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 5000), offset: 0, count: 5000)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 7)
+            var counts: [UInt64] = []
+            try await inode.fileData.write(slice.part(offset: 0, count: 5), at: 0)
+            counts.append(try await volume.attributes(of: inode).sectorCount)
+            try await inode.fileData.write(slice, at: 5)
+            counts.append(try await volume.attributes(of: inode).sectorCount)
+            try await inode.fileData.flush()
+            counts.append(try await volume.attributes(of: inode).sectorCount)
+            return counts
+        }
+        #expect(counts == [1, 16, 16])
+        fixture.image.unmount(volume)
+    }
+
     @Test("what was written but not synced is on disk after an unmount")
     func dirtyAtUnmount() throws {
         let fixture = try SpaceFixture()
