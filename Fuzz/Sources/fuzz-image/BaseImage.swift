@@ -91,7 +91,7 @@ final class BaseImage: @unchecked Sendable {
         let root = try await volume.rootDirectory()
         defer { root.release() }
         let large = try await volume.makeDirectory(FileName("large".utf8), in: root, new)
-        for index in 0..<180 {
+        for index in 0..<90 {
             try await volume.createFile(FileName("a rather long name \(index)".utf8), in: large, new).release()
         }
         var directory = large
@@ -104,7 +104,7 @@ final class BaseImage: @unchecked Sendable {
         try await file(volume, "small", in: root, [0..<100])
         try await file(volume, "plain", in: root, [0..<70_000])
         // More extents than a dinode holds.
-        try await file(volume, "scattered", in: root, (0..<90).map { $0 * 16384..<$0 * 16384 + 5000 })
+        try await file(volume, "scattered", in: root, (0..<70).map { $0 * 16384..<$0 * 16384 + 2000 })
         let attributes = try await volume.createFile(FileName("attributes".utf8), in: root, new)
         for index in 0..<60 {
             let value = [UInt8](repeating: UInt8(index), count: index % 10 == 9 ? 3000 : 40)

@@ -4,7 +4,7 @@ import FileSystem
 /// A walk through a volume with some changes on the way. Every operation may fail.
 final class Visit {
     private let volume: MountedVolume
-    private var nodesLeft = 600
+    private var nodesLeft = 160
     private let buffer = IOSlice(buffer: IOBuffer(byteCount: 65536), offset: 0, count: 65536)
     private static let new = NewNode(mode: 0o755, caller: .system)
 
@@ -47,11 +47,11 @@ final class Visit {
             await read(child)
             if child.isDirectory, depth < 12 {
                 await walk(child, depth: depth + 1)
-                if depth < 2 { await change(child) }
+                if depth == 0 { await change(child) }
             }
             child.release()
         }
-        nodesLeft += depth == 0 ? 300 : 0
+        nodesLeft += depth == 0 ? 30 : 0
     }
 
     private func read(_ inode: Inode) async {
