@@ -75,6 +75,9 @@ extension FileSystemServer {
     }
 
     /// Pages are taken back by notification, never by opening: KEEP_CACHE always.
+    ///
+    /// No FLUSH at close: it would be a round trip for each file that is written, to tell what fsync tells. Mapped pages
+    /// are written back at munmap, before RELEASE. Spec: fuse 14, 23
     private func addHandle(_ record: Record, _ mode: OpenMode, flags: UInt32) -> FUSEOpenReply {
         nodes.beginUse(record)
         if mode.writes { record.writerCount += 1 }
@@ -83,9 +86,8 @@ extension FileSystemServer {
         let isDirect = flags & FUSEOpenRequest.Flag.direct != 0 && agreed.contains(.directIOAllowMmap)
         let isDirectAppend = mode.appends && mode.writes && options.appendsAreDirect
         let handle = handles.add(OpenHandle(record: record, mode: mode, isDirect: isDirect || isDirectAppend))
-        var answer: FUSEOpenReply.Flags = .keepCache
+        var answer: FUSEOpenReply.Flags = [.keepCache, .noFlush]
         if isDirect || isDirectAppend { answer.formUnion([.directIO, .parallelDirectWrites]) }
-        if !mode.writes { answer.insert(.noFlush) }
         return FUSEOpenReply(handle: handle, flags: answer)
     }
 

@@ -23,7 +23,8 @@ final class LocalAllocWindow {
         self.volume = volume
         inode = try await volume.systemInode(.localAlloc, slot: volume.slot)
         try volume.validateLocalAlloc(inode)
-        size = Self.sizeWanted(volume)
+        // The bitmap may be shorter than the block has room for.
+        size = min(Self.sizeWanted(volume), 8 * UInt32(inode.block.bytes[LocalAlloc.Field.bitmapSize]))
     }
 
     private var bytes: UnsafeMutableRawBufferPointer { inode.block.bytes }

@@ -52,8 +52,23 @@ extension Directory {
         return true
     }
 
+    /// Entries behind a name that was looked up whose inodes are read with its own.
+    private static let lookupReadAheadCount = 16
+
+    /// Before the inode of an entry is loaded: those of the entries behind it are read with it when somebody looks up one
+    /// name after the other, as find and tar do.
+    ///
+    /// Only for a host that is alone: others would have to read them again under their locks.
+    func readAhead(from found: Found) async {
+        guard volume.locks.isLocal, volume.cache.cached(found.number) == nil else { return }
+        let (block, offset) = state.lastMiss
+        state.lastMiss = (found.area.block.number, found.entry.offset)
+        guard block == found.area.block.number, offset < found.entry.offset else { return }
+        await readInodes(of: found.area, from: found.entry.offset, atMost: Self.lookupReadAheadCount)
+    }
+
     /// Brings the dinodes that an area names into memory with few reads. What fails here fails again for the visitor.
-    private func readInodes(of area: EntryArea, from start: Int) async {
+    private func readInodes(of area: EntryArea, from start: Int, atMost most: Int = .max) async {
         var numbers: [UInt64] = []
         do throws(FileSystemError) {
             try area.check { () throws(LayoutError) in
@@ -62,7 +77,7 @@ extension Directory {
                     if entry.isUsed, entry.offset >= start, !isKnown, entry.inode < volume.parameters.blockCount {
                         numbers.append(entry.inode)
                     }
-                    return true
+                    return numbers.count < most
                 }
             }
         } catch {

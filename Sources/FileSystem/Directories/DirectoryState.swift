@@ -7,6 +7,8 @@ package final class DirectoryState {
     /// Directories without an index: no block before this one has room for ``linearNeed`` bytes.
     var linearStart: UInt64 = 0
     var linearNeed = 0
+    /// The last lookup whose inode was not in memory: block and offset of its entry.
+    var lastMiss: (block: UInt64, offset: Int) = (0, 0)
     /// Locks of the names under this directory that this host knows, by inode.
     var dentryLocks: [UInt64: DentryLock] = [:]
 

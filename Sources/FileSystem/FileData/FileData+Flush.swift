@@ -137,7 +137,8 @@ extension FileData {
         var touched = RangeSet()
         for range in writing.ranges.ranges { touched.insert(clusters(of: range)) }
         let end = plan.size.roundedUp(to: unit)
-        for range in touched.ranges {
+        for (index, range) in touched.ranges.enumerated() {
+            if index % Self.stepsBetweenYields == Self.stepsBetweenYields - 1 { await volume.environment.yield() }
             for piece in try await pieces(of: bytes(of: range)) { try await place(piece, end: end, plan) }
         }
         for range in writing.ranges.ranges {
@@ -146,6 +147,9 @@ extension FileData {
         try await placeGrowth(end: end, plan)
         plan.targets.sort { $0.range.lowerBound < $1.range.lowerBound }
     }
+
+    /// Scattered writes make many pieces: others get their turn in between.
+    static var stepsBetweenYields: Int { 64 }
 
     private func place(_ piece: FilePiece, end: UInt64, _ plan: FlushPlan) async throws(FileSystemError) {
         switch piece.place {

@@ -7,7 +7,8 @@ extension FileData {
     /// Completes the blocks that are written in part, and makes the list of transfers.
     func fill(_ plan: FlushPlan) async throws(FileSystemError) {
         let wholes = plan.ranges
-        for target in plan.targets {
+        for (index, target) in plan.targets.enumerated() {
+            if index % Self.stepsBetweenYields == Self.stepsBetweenYields - 1 { await volume.environment.yield() }
             for part in wholes.parts(in: target.range) {
                 let place = target.place + (part.lowerBound - target.range.lowerBound)
                 try await fill(part, at: place, isFresh: target.isFresh, plan)

@@ -119,9 +119,7 @@ extension FileData {
     private func keepLimits() async throws(FileSystemError) {
         let total = volume.writeBack.byteCount
         if total >= WriteBack.byteCountMax / 2 { volume.startWriteBack() }
-        if dirty.memoryByteCount >= 2 * WriteBack.fileByteCountMax || total >= WriteBack.byteCountMax {
-            return try await flush()
-        }
+        if total >= WriteBack.byteCountMax { return try await flush() }
         guard dirty.memoryByteCount >= WriteBack.fileByteCountMax, writing == nil, !changeLock.isHeldExclusively else {
             return
         }

@@ -2,10 +2,10 @@ internal import EngineKit
 
 /// The files of a mount that have something to write back: when it is time, and when there is too much.
 final class WriteBack {
-    /// Dirty memory of one file at which its flush is started, and twice of which a writer waits.
+    /// Dirty memory of one file at which its flush is started.
     static let fileByteCountMax = 16 << 20
-    /// The same for all files together.
-    static let byteCountMax = 128 << 20
+    /// Of all files together: half of it starts their flush, all of it has a writer wait.
+    static let byteCountMax = 256 << 20
 
     let pool = IOBufferPool(bytesKeptMax: 64 << 20)
     /// 256 KiB of zeroes, to be written only.

@@ -32,6 +32,7 @@ extension MountedVolume {
         }
         if name == .dotDot { return try await inode(try await names.parentNumber()) }
         guard let found = try await names.find(name) else { throw .notFound }
+        await names.readAhead(from: found)
         let child = try await child(found, of: directory)
         do throws(FileSystemError) {
             try await directory.holdDentryLock(for: child)

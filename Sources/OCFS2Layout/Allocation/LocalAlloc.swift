@@ -43,11 +43,11 @@ package enum LocalAlloc {
         bytes.part(offset: bitmapOffset, count: count).clear(count: count)
     }
 
-    /// Opens a window over `clusters`, of which none is handed out. It must fit the bitmap.
+    /// Opens a window over `clusters`, of which none is handed out. It must fit the bitmap (`la_size`).
     package static func open(
         _ bytes: UnsafeMutableRawBufferPointer, clusters: Range<UInt32>, _ geometry: VolumeGeometry
     ) {
-        precondition(clusters.count <= geometry.localAllocBitmapSize * 8, "window of \(clusters.count) clusters")
+        precondition(clusters.count <= Int(bytes[Field.bitmapSize]) * 8, "window of \(clusters.count) clusters")
         close(bytes, geometry)
         bytes[Field.firstCluster] = clusters.lowerBound
         bytes[Field.total] = UInt32(clusters.count)

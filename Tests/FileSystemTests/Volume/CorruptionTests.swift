@@ -18,6 +18,22 @@ struct CorruptionTests {
         bytes.withUnsafeBytes { image.device.write(at: block * UInt64(blockSize), $0) }
     }
 
+    @Test("a window of clusters is no longer than its bitmap on disk, however short that is")
+    func shortWindowBitmap() throws {
+        let image = try VolumeImage.make()
+        let volume = try image.mount()
+        let number = try image.environment.wait { () async throws(FileSystemError) in
+            try await volume.systemInode(.localAlloc, slot: 0).number
+        }
+        image.unmount(volume)
+        patch(image, number) { $0[LocalAlloc.Field.bitmapSize] = 1 }
+        let fixture = SpaceFixture(image: image, volume: try image.mount())
+        let runs = try fixture.takeClusters(100, atMost: 3)
+        #expect(fixture.space.window.size == 8)
+        #expect(runs.reduce(0) { $0 + Int($1.count) } == 100)
+        image.unmount(fixture.volume)
+    }
+
     @Test("a broken inode is refused, logged with its number, and the volume does what errors= says")
     func policies() throws {
         for policy in [MountOptions.ErrorBehaviour.continue, .remountReadOnly, .panic] {
