@@ -13,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
 from cluster import CLUSTER, DUAL, FAST, MemberHost, cluster_conf, make_volume, service_settings
+from coherence import Coherence
 from hosts import Background, Failed, KernelHost, Network, configuration, refnode, wait_until
 from volumes import unlisted
 
@@ -208,6 +209,37 @@ class Death(Pair):
         self.assertNotRegex(log, r"goes on alone|frozen", "a kernel fellow is not judged")
         self.yoke.umount()
         self.assertEqual(unlisted(self.yoke.image), [])
+
+
+class Together(Coherence, Pair):
+    """Both have the volume mounted all the time: what one does the other sees at once."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.one, cls.two = cls.kernel, cls.yoke
+        cls.isMounted = False
+
+    def setUp(self):
+        if not Together.isMounted:
+            super().setUp()
+            for host in (self.kernel, self.yoke):
+                host.mount()
+            Together.isMounted = True
+
+    def tearDown(self):
+        self.assertNotRegex(self.yoke.log_tail(400), r"Fatal error|Illegal instruction|Precondition", "the daemon trapped")
+        self.assert_quiet()
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            cls.kernel.umount()
+            cls.yoke.umount()
+            faults = unlisted(cls.yoke.image)
+        finally:
+            super().tearDownClass()
+        assert faults == [], faults
 
 
 if __name__ == "__main__":
