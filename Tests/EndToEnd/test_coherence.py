@@ -94,7 +94,7 @@ class YokePair(Coherence, unittest.TestCase):
         for round in range(1, 10):
             self.ask(one, "store 100 %d" % round)
             self.assertEqual(self.two.sh("od -An -tu1 -j100 -N1 map").stdout.split(), [str(round)])
-            self.two.sh("printf '\\\\x%02x' | dd of=map bs=1 seek=4100 conv=notrunc 2>/dev/null" % (round + 50))
+            self.two.sh("printf '\\%03o' | dd of=map bs=1 seek=4100 conv=notrunc 2>/dev/null" % (round + 50))
             self.assertEqual(self.ask(one, "load 4100"), round + 50)
 
     def test_extended_attributes(self):

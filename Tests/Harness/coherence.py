@@ -42,7 +42,7 @@ class Coherence:
             one.sh("echo new > names/b; rm names/c; rm names/sub/e; rmdir names/sub")
             self.assertEqual(two.sh("ls names; cat names/b").stdout.split(), ["b", "new"])
             two.sh("rm -r names")
-            self.assertEqual(one.sh("ls").stdout, "lost+found\n")
+            one.sh("test ! -e names")
 
     def test_big_directory_from_both_ends(self):
         count = 300
@@ -64,7 +64,7 @@ class Coherence:
             two.sh("exec 5< open; rm open; cat <&5 > read; exec 5<&-")
             self.assertEqual(one.sh("cat read").stdout, "kept\n")
             one.sh("rm read again")
-            self.assertEqual(two.sh("ls").stdout, "lost+found\n")
+            two.sh("test ! -e open; test ! -e read")
 
     def test_large_file_by_blocks_in_turn(self):
         """Both write every second 64 KiB block of one file; both read all of it."""

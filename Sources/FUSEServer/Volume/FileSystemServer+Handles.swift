@@ -5,6 +5,9 @@ internal import LayoutKit
 
 // Opening and closing. Spec: fuse 4, 14, 20, 23.
 
+/// O_EXCL
+private let exclusiveFlag: UInt32 = 0o200
+
 extension FileSystemServer {
     func open(
         _ header: FUSERequestHeader, _ record: Record, _ data: UnsafeRawBufferPointer
@@ -45,7 +48,7 @@ extension FileSystemServer {
             let node =
                 isTemporary
                 ? try await operations.makeTemporaryFile(in: parent.node, new)
-                : try await operations.createFile(try name.get(), in: parent.node, new)
+                : try await createNew(try name.get(), parent, new, flags: request.flags)
             do throws(FileSystemError) {
                 try await operations.openFile(node, openMode, caller: new.caller)
             } catch {
@@ -61,6 +64,19 @@ extension FileSystemServer {
             }
             nodes.countLookup(record)
             replyCreated(header, entry, addHandle(record, openMode, flags: request.flags))
+        }
+    }
+
+    /// The kernel saw no file of that name, but another host may have made one since. Unless it must be new, the kernel has
+    /// to look again and open that one, with all its checks: which it does, once, when it is told that what it knows is
+    /// stale.
+    private func createNew(
+        _ name: FileName, _ parent: Record, _ new: NewNode, flags: UInt32
+    ) async throws(FileSystemError) -> Node {
+        do throws(FileSystemError) {
+            return try await operations.createFile(name, in: parent.node, new)
+        } catch .alreadyExists where policy.isShared && flags & exclusiveFlag == 0 {
+            throw .stale
         }
     }
 

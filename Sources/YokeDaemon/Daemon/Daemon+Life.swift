@@ -23,7 +23,12 @@ extension Daemon {
         )
         front.start(self)
         startCluster()
-        let starting = settings.startsResources ? Task { await self.startResources() } : nil
+        let starting =
+            settings.startsResources
+            ? Task {
+                await self.startResources()
+                await self.keepStandingMounts()
+            } : nil
         await waitForStop()
         logger.notice("yoked: stopping")
         starting?.cancel()

@@ -65,27 +65,28 @@ extension Daemon {
     }
 
     private func mount(_ request: MountRequest, _ output: ControlOutput) async -> Int32 {
-        let located: (source: String, place: MountPlace)
-        do {
-            located = try await locate(request.source)
+        do throws(MountFailure) {
+            try await mount(request)
+            return MountStatus.success
         } catch {
             output.standardError(error.text + "\n")
             return MountStatus.failure
         }
+    }
+
+    func mount(_ request: MountRequest) async throws(MountFailure) {
+        let located = try await locate(request.source)
         guard mounts.reserve(located.source) else {
-            output.standardError("\(located.source) is mounted already, or being mounted\n")
-            return MountStatus.failure
+            throw MountFailure(text: "\(located.source) is mounted already, or being mounted")
         }
-        do {
+        do throws(MountFailure) {
             let mount = try await begin(request, located.source, located.place)
             mounts.add(mount)
             logger.notice("\(mount.source): mounted on \(mount.directory)")
             Task { await self.watch(mount) }
-            return MountStatus.success
         } catch {
             mounts.release(located.source)
-            output.standardError(error.text + "\n")
-            return MountStatus.failure
+            throw error
         }
     }
 
@@ -252,7 +253,7 @@ extension Daemon {
     }
 
     /// Takes the mount point away; nil, or why not.
-    private func detach(_ mount: ServedMount, isLazy: Bool) async -> String? {
+    func detach(_ mount: ServedMount, isLazy: Bool) async -> String? {
         let directory = mount.directory
         return await Self.blocking {
             do throws(DeviceNodeError) {

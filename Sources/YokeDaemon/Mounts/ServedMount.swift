@@ -85,6 +85,11 @@ final class ServedMount: @unchecked Sendable {
         }
     }
 
+    /// Of a replicated volume.
+    var runner: ResourceRunner? {
+        if case .replicated(let runner, _) = place { runner } else { nil }
+    }
+
     // MARK: From the control plane
 
     /// Reads the volume and makes it ready. Afterwards ``serve(_:options:)`` or ``giveUp()``.

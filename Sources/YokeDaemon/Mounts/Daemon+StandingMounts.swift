@@ -1,0 +1,121 @@
+internal import DRBDLayout
+internal import Glibc
+internal import Logging
+internal import Replication
+
+// Keeping the mounts of fstab: in the right order, waiting for what must be waited for, and saying so.
+extension Daemon {
+    private static let lookInterval = Duration.seconds(1)
+
+    /// Returns when the daemon ends.
+    func keepStandingMounts() async {
+        let path = paths.path("/etc/fstab")
+        let text: String? = await Self.blocking { Self.contents(of: path) }
+        let standing = StandingMount.all(in: text ?? "")
+        await withTaskGroup { group in
+            for mount in standing { group.addTask { await self.keep(mount) } }
+        }
+    }
+
+    private static func contents(of path: String) -> String? {
+        guard let file = fopen(path, "r") else { return nil }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = fread(&chunk, 1, chunk.count, file)
+            guard count > 0, bytes.count < 1 << 20 else { break }
+            bytes += chunk[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func keep(_ standing: StandingMount) async {
+        var told: String?
+        while !Task.isCancelled {
+            if let obstacle = await bringUp(standing) {
+                if obstacle != told {
+                    logger.notice("\(standing.source) on \(standing.directory) waits: \(obstacle)")
+                    told = obstacle
+                }
+                await pause()
+                continue
+            }
+            told = nil
+            guard await standsUntilStopped(standing) else { return }
+            await giveUp(standing)
+        }
+    }
+
+    private func pause() async {
+        try? await Task.sleep(for: Self.lookInterval)
+    }
+
+    private func directory(of standing: StandingMount) -> String { paths.path(standing.directory) }
+
+    // MARK: Up
+
+    /// Nil: it is mounted. Else what it waits for.
+    private func bringUp(_ standing: StandingMount) async -> String? {
+        guard mounts.find(directory(of: standing)) == nil else { return nil }
+        let words: MountWords
+        do throws(MountWords.Refusal) {
+            words = try MountWords(standing.options)
+        } catch {
+            return "its line in fstab is wrong: \(error.text)"
+        }
+        do throws(MountFailure) {
+            let located = try await locate(standing.source)
+            if case .replicated(let device) = located.place, let obstacle = await promote(device) { return obstacle }
+            try await mount(
+                MountRequest(source: standing.source, directory: directory(of: standing), words: words))
+            return nil
+        } catch {
+            return error.text
+        }
+    }
+
+    /// A volume is promoted when the peer is there and the own data are good: what it does without a peer is decided at
+    /// the start (`wfc-timeout`, `become-primary-on`), and by the administrator.
+    private func promote(_ device: ResourceRegistry.Device) async -> String? {
+        let number = device.volume
+        guard let state = await device.runner.ask({ $0.snapshot(of: number)?.state }) ?? nil else {
+            return "the volume is not up"
+        }
+        if state.role == .primary { return nil }
+        let words = "cs:\(state.conn) ds:\(state.disk)"
+        guard state.conn >= .connected else { return "the peer is not connected (\(words))" }
+        guard state.disk == .upToDate else { return "the first sync, or the resync, has not ended (\(words))" }
+        guard await administer(["primary", device.runner.name]) == 0 else { return "it cannot be made Primary" }
+        return nil
+    }
+
+    // MARK: Down
+
+    /// False: somebody has unmounted it, and it stays so until the daemon starts again. True: this host was shut out of the
+    /// volume's cluster.
+    private func standsUntilStopped(_ standing: StandingMount) async -> Bool {
+        while !Task.isCancelled {
+            guard let mount = mounts.find(directory(of: standing)) else { return false }
+            if let reason = await mount.report()?.member?.stopReason {
+                logger.warning("\(standing.source) on \(standing.directory) is mounted anew: \(reason)")
+                return true
+            }
+            await pause()
+        }
+        return false
+    }
+
+    /// Lets go of a mount that serves nothing any more, and goes back to the peer: with its data, as far as they differ.
+    private func giveUp(_ standing: StandingMount) async {
+        guard let mount = mounts.find(directory(of: standing)) else { return }
+        let runner = mount.runner
+        if let problem = await detach(mount, isLazy: true) { logger.warning("\(standing.source): \(problem)") }
+        mount.abort()
+        await mount.waitForEnd()
+        guard let runner else { return }
+        while !Task.isCancelled, await administer(["secondary", runner.name]) != 0 { await pause() }
+        _ = await administer(["disconnect", runner.name])
+        _ = await administer(["connect", runner.name])
+    }
+}
