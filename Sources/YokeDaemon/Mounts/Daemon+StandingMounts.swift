@@ -2,6 +2,7 @@ internal import DRBDLayout
 internal import Glibc
 internal import Logging
 internal import Replication
+internal import YokeControl
 
 // Keeping the mounts of fstab: in the right order, waiting for what must be waited for, and saying so.
 extension Daemon {
