@@ -71,6 +71,19 @@ class Sharing(Members):
         self.beta.umount()
         self.assert_clean()
 
+    def test_disk_without_replication(self):
+        disk = os.path.join(self.folder, "disk.ocfs2")
+        make_volume(disk, SIZE_MIB)
+        refused = self.alpha.mount("-o", "heartbeat=none", source=disk, check=False)
+        self.assertIn("Heartbeat has to be started", refused.stderr)
+        self.alpha.mount("-o", "heartbeat=local", source=disk)
+        self.assertEqual(self.alpha.members(), [0])
+        self.assertEqual(self.alpha.yoke("o2cb", "unregister-cluster", "web", check=False).returncode, 1)
+        self.alpha.sh("echo here > file")
+        self.alpha.umount()
+        self.assertEqual(unlisted(disk), [])
+        self.assertIn("Not active", self.alpha.yoke("o2cb", "status", check=False).stdout)
+
     def test_both_at_once(self):
         self.both_mount()
         for host in self.hosts:

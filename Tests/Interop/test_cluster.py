@@ -158,6 +158,21 @@ class Mixed(Pair):
             self.assertEqual(host.sh("ls").stdout, "lost+found\n")
         self.leaves_cleanly(self.yoke, self.kernel)
 
+    def test_each_sees_what_the_other_does(self):
+        self.kernel.mount()
+        self.yoke.mount()
+        for turn, (one, other) in enumerate([(self.kernel, self.yoke), (self.yoke, self.kernel)] * 3):
+            one.sh("mkdir d%d; echo 'made %d' > d%d/file; ln -s file d%d/link" % (turn, turn, turn, turn))
+            self.assertEqual(other.sh("cat d%d/link" % turn).stdout, "made %d\n" % turn)
+            other.sh("echo more >> d%d/file; mv d%d/file d%d/renamed" % (turn, turn, turn))
+            self.assertEqual(one.sh("cat d%d/renamed; ls d%d" % (turn, turn)).stdout.split(),
+                             ["made", str(turn), "more", "link", "renamed"])
+            one.sh("rm d%d/renamed" % turn)
+            self.assertEqual(other.sh("ls d%d" % turn).stdout.split(), ["link"])
+        names = " ".join("d%d" % turn for turn in range(6))
+        self.yoke.sh("rm -r " + names)
+        self.leaves_cleanly(self.kernel, self.yoke)
+
     def test_both_mount_at_once(self):
         waits = [Background(host.mount) for host in (self.kernel, self.yoke)]
         for wait in waits:
