@@ -56,6 +56,9 @@ extension ReplicationEngine {
             concludeState(volume, peer, realDisk, connection: nextConnection(own, peer))
             return .done
         }
+        // Deviation: kernels compare at once. A peer whose disk left and is back before the new generation has had its
+        // turn would be taken for equal, or for a split brain.
+        guard volume.generationsPending == 0 else { return .retry }
         startSyncHandshake(volume, peer, realDisk)
         return .done
     }

@@ -94,9 +94,11 @@ extension ReplicationEngine {
             return
         }
         volume.holdCount += 1
+        volume.generationsPending += 1
         enqueue(.worker) { engine in
             engine.makeNewGeneration(volume, .worker) { engine in
                 volume.holdCount -= 1
+                volume.generationsPending -= 1
                 engine.changed()
                 engine.sendUUIDs(volume)
             }

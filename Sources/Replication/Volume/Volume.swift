@@ -78,6 +78,8 @@ final class Volume {
     var considersResync = false
     /// A new current UUID is due when I/O is resumed. Spec: drbd-disk-and-state 7.3.
     var owesNewCurrentUUID = false
+    /// New generations that were decided and are not durable yet.
+    var generationsPending = 0
     /// A new generation is due when the diskless Primary that just connected goes on.
     var owesGenerationToPeer = false
     /// The mutex of two-step changes is taken (drbd-wire 8.4).

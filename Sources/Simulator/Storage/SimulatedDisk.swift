@@ -207,6 +207,11 @@ package final class SimulatedDisk {
             loseCache()
         }
         guard case .write = operation.kind, let data = operation.data else { return }
+        if operation.makesDurable >= 0 {
+            // Nothing of it goes before the flush that it asks for.
+            guard random.chance(1, in: 2) else { return }
+            makeDurable(below: operation.makesDurable)
+        }
         for sector in 0..<operation.byteCount / 512 where random.chance(1, in: 3) {
             if character.hasVolatileCache { remember(offset: operation.offset + sector * 512, count: 512) }
             store.write(offset: operation.offset + sector * 512, count: 512, from: data.base + sector * 512)

@@ -268,4 +268,23 @@ struct DiskLossTests {
         #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate })
         #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 7 })
     }
+
+    @Test("a disk that is back before the new generation of its loss has begun is synced, and no split brain")
+    func quickReturn() {
+        let pair = EnginePair()
+        pair.network.allowTwoPrimaries = true
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.promote()
+        pair.b.write(sector: 8, fill: 1)
+        pair.b.run(.invalidateRemote(zero))
+        #expect(pair.run { pair.a.state.conn == .connected && pair.a.state.disk == .upToDate })
+        pair.b.extraDiskLatency = .milliseconds(500)
+        #expect(pair.run { pair.b.state.pdsk == .upToDate })
+        pair.a.run(.detach(zero, force: true))
+        #expect(pair.a.attach() == .success)
+        #expect(pair.run { pair.areConnected && pair.a.state.disk == .upToDate && pair.b.state.pdsk == .upToDate })
+        #expect(!pair.b.logged("Split-Brain detected") && !pair.b.handlers.contains("initial-split-brain"))
+        #expect(pair.areDisksEqual)
+    }
 }
