@@ -7,8 +7,11 @@ extension Journal {
         isCheckpointing = true
         environment.spawn { [self] in
             await checkpointLock.lock(.exclusive)
-            // The error has aborted the journal, which tells everybody.
-            do throws(JournalError) { try await checkpoint() } catch { fail(error) }
+            // Who held the lock may have been the one that stopped the journal: then there is nothing left to do.
+            if state == .started {
+                // The error has aborted the journal, which tells everybody.
+                do throws(JournalError) { try await checkpoint() } catch { fail(error) }
+            }
             checkpointLock.unlock(.exclusive)
             isCheckpointing = false
             // Handles that need still more space ask for the next one.

@@ -278,6 +278,22 @@ struct JournalTests {
         open.end()
     }
 
+    @Test("A checkpoint that waits while the journal is stopped finds nothing to do")
+    func stopBeforeCheckpoint() throws {
+        let fixture = JournalFixture()
+        // Every commit wants a checkpoint, also the one of the stop itself.
+        fixture.options.unwrittenByteCountMax = 0
+        let journal = try fixture.started()
+        var aborts = 0
+        journal.onAbort = { _ in aborts += 1 }
+        try fixture.change(journal, [20], to: 9)
+        try fixture.environment.wait { () async throws(JournalError) in try await journal.stop() }
+        fixture.environment.run(limit: .seconds(1))
+        #expect(aborts == 0)
+        #expect(fixture.environment.records.filter { $0.level >= .warning }.isEmpty)
+        #expect(fixture.value(20) == 9)
+    }
+
     @Test("A stopped journal leaves an empty log and takes no handle")
     func stop() throws {
         let fixture = JournalFixture()

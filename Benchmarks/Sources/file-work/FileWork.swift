@@ -142,6 +142,7 @@ private func now() -> Double {
 }
 
 private func fail(_ text: String) -> Never {
-    fputs("file-work: \(text)\n", stderr)
+    let line = "file-work: \(text)\n"
+    _ = Glibc.write(2, line, line.utf8.count)
     exit(1)
 }
