@@ -284,7 +284,7 @@ class YokeHost(Host):
             client.trim(offset, length)
 
     def fio(self, *options, timeout=300):
-        return run("fio", "--ioengine=nbd", "--uri=nbd+unix:///r0?socket=" + self.nbd_socket, "--name=j", *options,
+        return run("fio", "--ioengine=nbd", "--uri=nbd+unix:///r0?socket=" + self.nbd_socket, "--name=j", *options, cwd=self.root,
                    timeout=timeout)
 
     def log_tail(self, lines=60):
