@@ -26,7 +26,7 @@ from volumes import LocalHost, VolumeVM, differences, unlisted
 IS_SMALL = os.environ.get("YOKE_REALDATA") == "small"
 KERNEL_SOURCE = "/usr/src/linux-source-6.1.tar.xz"
 # Enough of every kind, without large files, which only measure the disk (and the emulated machine that sums them).
-COPIED = ["/usr/bin", "/usr/share/doc", "/usr/share/zoneinfo"] if IS_SMALL else ["/usr/"]
+COPIED = ["/usr/bin", "/usr/share/doc", "/usr/share/zoneinfo"] if IS_SMALL else ["/usr/bin", "/usr/sbin", "/usr/share"]
 COPY_OPTIONS = ["--max-size=1M", "--exclude=/src/linux-source*"]
 SQLITE_WRITERS, SQLITE_TRANSACTIONS = (4, 100) if IS_SMALL else (6, 400)
 PGBENCH_SCALE, PGBENCH_SECONDS = (2, 5) if IS_SMALL else (10, 30)
