@@ -18,6 +18,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 REFNODE = os.path.join(TOP, "Tests", "Reference", "refnode")
 BINARIES = os.environ.get("YOKE_BINARIES", os.path.join(TOP, ".build", "release"))
+# A run of everything takes a part of the slowest tests; a step that is named takes all of them.
+FULL = os.environ.get("YOKE_EXTENT", "full") == "full"
+FULL_ONLY = "only when its step is named: scripts/test interop"
 SECTOR = 512
 BLOCK = 4096
 
@@ -284,8 +287,8 @@ class YokeHost(Host):
             client.trim(offset, length)
 
     def fio(self, *options, timeout=300):
-        return run("fio", "--ioengine=nbd", "--uri=nbd+unix:///r0?socket=" + self.nbd_socket, "--name=j", *options, cwd=self.root,
-                   timeout=timeout)
+        return run("fio", "--ioengine=nbd", "--uri=nbd+unix:///r0?socket=" + self.nbd_socket, "--name=j", *options,
+                   cwd=self.root, timeout=timeout)
 
     def log_tail(self, lines=60):
         with open(self.log_path, errors="replace") as log:

@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
 from cluster import CLUSTER, DUAL, FAST, MemberHost, cluster_conf, make_volume, service_settings
 from coherence import Coherence
-from hosts import Background, Failed, KernelHost, Network, configuration, refnode, wait_until
+from hosts import FULL, FULL_ONLY, Background, Failed, KernelHost, Network, configuration, refnode, wait_until
 from volumes import unlisted
 
 SIZE_MIB = 96
@@ -181,6 +181,7 @@ class Mixed(Pair):
         self.leaves_cleanly(self.kernel, self.yoke)
 
 
+@unittest.skipUnless(FULL, FULL_ONLY)
 class MixedYokeFirst(Mixed):
     """The Yoke host is node 0: the kernel host connects."""
     kernel_is_first = False

@@ -12,10 +12,10 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
-from hosts import BINARIES, Network, run
+from hosts import BINARIES, FULL, Network, run
 from volumes import LocalHost, VolumeVM, differences, unlisted
 
-SAMPLES = 20
+SAMPLES = 20 if FULL else 6
 
 
 class CrashPoints(unittest.TestCase):

@@ -17,7 +17,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
-from hosts import Failed, Network, run, wait_until
+from hosts import FULL, FULL_ONLY, Failed, Network, run, wait_until
 from volumes import (Filler, LocalHost, VolumeVM, change_every_third, differences, unlisted)
 
 SIZE_MIB = 320
@@ -136,6 +136,7 @@ class Volumes(unittest.TestCase):
         self.yoke_unmounts()
         self.assert_clean(image)
 
+    @unittest.skipUnless(FULL, FULL_ONLY)
     def test_yoke_fills_a_local_volume(self):
         self.yoke_fills_kernel_changes("plain", "-M", "local", "-N", "2", scale=1.0)
 

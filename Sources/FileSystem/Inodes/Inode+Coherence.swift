@@ -84,7 +84,8 @@ extension InodeValueBlock {
     init(_ attributes: InodeAttributes, generation: UInt32) {
         self.init(
             dynamicFeatures: attributes.dynamicFeatures.rawValue, clusters: attributes.clusters, uid: attributes.uid,
-            gid: attributes.gid, accessTime: DiskTime(attributes.accessTime), changeTime: DiskTime(attributes.changeTime),
+            gid: attributes.gid, accessTime: DiskTime(attributes.accessTime),
+            changeTime: DiskTime(attributes.changeTime),
             modificationTime: DiskTime(attributes.modificationTime), size: attributes.size, mode: attributes.mode,
             linkCount: UInt16(clamping: attributes.linkCount), flags: attributes.attributeFlags.rawValue,
             generation: generation)

@@ -103,4 +103,3 @@ extension Inode {
     /// The dinode for reading and patching.
     package var dinode: DinodeView { DinodeView(block.bytes) }
 }
-
