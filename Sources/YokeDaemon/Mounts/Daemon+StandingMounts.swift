@@ -8,13 +8,21 @@ internal import YokeControl
 extension Daemon {
     private static let lookInterval = Duration.seconds(1)
 
-    /// Returns when the daemon ends.
+    private static let fstabInterval = Duration.seconds(5)
+
+    /// Also lines that are added while the daemon runs. Returns when it ends.
     func keepStandingMounts() async {
         let path = paths.path("/etc/fstab")
-        let text: String? = await Self.blocking { Self.contents(of: path) }
-        let standing = StandingMount.all(in: text ?? "")
         await withTaskGroup { group in
-            for mount in standing { group.addTask { await self.keep(mount) } }
+            var kept: [StandingMount] = []
+            while !Task.isCancelled {
+                let text: String? = await Self.blocking { Self.contents(of: path) }
+                for mount in StandingMount.all(in: text ?? "") where !kept.contains(mount) {
+                    kept.append(mount)
+                    group.addTask { await self.keep(mount) }
+                }
+                try? await Task.sleep(for: Self.fstabInterval)
+            }
         }
     }
 
