@@ -50,6 +50,12 @@ private final class RecordingLock: ClusterLock {
         return true
     }
 
+    func acquireBeforeLowering(_ level: LockLevel) async throws(FileSystemError) {
+        try await acquire(level)
+    }
+
+    var isWantedElsewhere: Bool { false }
+
     func release(_ level: LockLevel) {
         service.noteRelease()
     }
