@@ -158,6 +158,7 @@ class Mixed(Pair):
             self.assertEqual(host.sh("ls").stdout, "lost+found\n")
         self.leaves_cleanly(self.yoke, self.kernel)
 
+    @unittest.skipUnless(FULL, FULL_ONLY)
     def test_each_sees_what_the_other_does(self):
         self.kernel.mount()
         self.yoke.mount()
