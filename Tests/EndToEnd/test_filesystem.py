@@ -168,7 +168,8 @@ class Filesystem(unittest.TestCase):
         # In use: its user is cut off, but nothing written is lost.
         self.assertEqual(self.host.stop(), 0)
         with self.assertRaises(OSError):
-            os.close(used)
+            os.fsync(used)
+        os.close(used)
         self.assertFalse(os.path.ismount(self.point))
         self.clean()
         self.host.start()

@@ -192,7 +192,12 @@ final class VolumeMembership {
     }
 
     private func memberDied(_ peer: NodeNumber) {
-        guard let volume else { return early.append(peer) }
+        guard let volume else {
+            early.append(peer)
+            // What is being mounted may already have read what the dead one had changed in its journal only.
+            locks?.fence("\(host.name(of: peer)) died while this host was mounting the volume: mount it again")
+            return
+        }
         volume.memberDied(UInt32(peer.value))
     }
 
