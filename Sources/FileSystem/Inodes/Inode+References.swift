@@ -29,6 +29,12 @@ extension MountedVolume {
             }
             return
         }
+        // Found by number, or by a name of which no other host would tell that it is taken away: kept, it could not be freed.
+        if !locks.isLocal, !inode.isFixed, !inode.isDetached, inode.namingDirectories.isEmpty {
+            inodeTable.retainEnding(inode)
+            tasks.start(environment) { [self] in await evict(inode) }
+            return
+        }
         inodeTable.keep(inode)
         while let oldest = inodeTable.takeOldest() {
             tasks.start(environment) { [self] in await evict(oldest) }

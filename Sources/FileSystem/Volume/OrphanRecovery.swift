@@ -54,7 +54,9 @@ extension MountedVolume {
                     Corruption(
                         block: directory.number, inode: directory.number,
                         what: "the entry of orphan \(entry.number) is \(name)"))
-            } else if inode.attributes.linkCount == 0, inode.referenceCount == 1 {
+            } else if inode.attributes.linkCount == 0, inode.referenceCount == 1 || !locks.isLocal {
+                // What the kernel remembers here does not count, only who has it open.
+                inode.mayBeOrphaned = !locks.isLocal
                 await wipe(inode)
                 // Another host has it open: that one frees it, when nobody else knows the inode.
                 await letGo(of: inode)
