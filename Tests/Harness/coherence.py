@@ -4,6 +4,9 @@ A test class has `self.one` and `self.two` (with `sh(script, check, timeout)`), 
 """
 
 class Coherence:
+    # Names that each host makes in one directory.
+    many = 300
+
     def both(self):
         return (self.one, self.two), (self.two, self.one)
 
@@ -29,7 +32,7 @@ class Coherence:
             writer.sh("chmod 600 attributes; echo more >> attributes")
             self.assertEqual(reader.sh("stat -c '%a %s' attributes").stdout, "600 10\n")
             reader.sh("truncate -s 3 attributes 2>/dev/null || dd if=/dev/null of=attributes bs=1 seek=3 2>/dev/null")
-            self.assertEqual(writer.sh("stat -c %s attributes; cat attributes").stdout, "3\ndat")
+            self.assertEqual(writer.sh("stat -c %s attributes; cat attributes").stdout.split(), ["3", "dat"])
             writer.sh("rm attributes")
 
     def test_names_follow(self):
@@ -45,7 +48,7 @@ class Coherence:
             one.sh("test ! -e names")
 
     def test_big_directory_from_both_ends(self):
-        count = 300
+        count = self.many
         self.one.sh("mkdir many")
         for host, name in ((self.one, "one"), (self.two, "two")):
             host.sh("i=0; while [ $i -lt %d ]; do : > many/%s-with-a-long-name-$i; i=$((i+1)); done" % (count, name))
