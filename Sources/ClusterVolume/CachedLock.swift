@@ -57,7 +57,13 @@ final class CachedLock: ClusterLock {
         guard isAttached, level <= self.level, !isBusy, !isFinishingRaise, service.fence == nil else {
             return try await acquire(level)
         }
+        try await join(level)
+    }
+
+    /// One user more; the first one after the lock was away looks at what it protects anew.
+    private func join(_ level: LockLevel) async throws(FileSystemError) {
         if level == .exclusive { exclusiveUsers += 1 } else { sharedUsers += 1 }
+        if blocking > .null { startWorking() }
         do throws(FileSystemError) {
             try await refresh()
         } catch {
@@ -91,14 +97,7 @@ final class CachedLock: ClusterLock {
             guard try await raise(to: max(wanted, level), mayWait: mayWait) else { return false }
         }
         isFinishingRaise = false
-        if wanted == .exclusive { exclusiveUsers += 1 } else { sharedUsers += 1 }
-        if blocking > .null { startWorking() }
-        do throws(FileSystemError) {
-            try await refresh()
-        } catch {
-            release(wanted)
-            throw error
-        }
+        try await join(wanted)
         return true
     }
 
@@ -268,7 +267,6 @@ final class CachedLock: ClusterLock {
         do throws(LockRequestError) {
             try await service.domain.lock(lock, target.mode)
             level = target
-            owner?.lowered(self, to: target)
         } catch {
             service.environment.log(.error, "\(name.resource) cannot be lowered: \(error)")
         }

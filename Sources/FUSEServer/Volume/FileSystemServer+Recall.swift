@@ -87,8 +87,6 @@ extension FileSystemServer: KernelCache where Operations == MountedVolume {
         if level == .null { invalidate(inode, pagesFrom: nil) { _ in } }
     }
 
-    package func lowered(_ inode: Inode, to level: LockLevel) {}
-
     package func namesWereTaken(of child: UInt64, in directory: UInt64) {
         guard let record = nodes.record(child) else { return }
         // Names are not kept by the kernel; what it knows of the node it asks for again.

@@ -7,19 +7,15 @@ extension MountedVolume {
     func nameWasTaken(ofInode number: UInt64) async {
         guard let inode = inodeTable[number], !inode.isGone, !inode.isFixed, !inode.isNew else { return }
         inode.mayBeOrphaned = true
-        guard inode.openCount == 0 else { return }
-        await detach(inode)
+        await letGo(of: inode)
     }
 
-    /// As after the last close, for an orphan that was looked at.
+    /// Gives the open lock of an inode up that nobody has open here. The next user takes it again, if the inode is still
+    /// there.
     func letGo(of inode: Inode) async {
-        guard !locks.isLocal, !inode.isGone, inode.openCount == 0 else { return }
-        await detach(inode)
-    }
-
-    /// Gives the open lock up. The next user takes it again, if the inode is still there.
-    private func detach(_ inode: Inode) async {
-        guard !inode.isDetached, !inode.isBeingWiped else { return }
+        guard !locks.isLocal, !inode.isGone, inode.openCount == 0, !inode.isDetached, !inode.isBeingWiped else {
+            return
+        }
         inode.isDetached = true
         inode.openLock.release(.protectedRead)
         await inode.openLock.drop()
@@ -32,7 +28,7 @@ extension MountedVolume {
         inode.retain()
         tasks.start(environment) { [self] in
             await wipe(inode)
-            if inode.openCount == 0, !inode.isGone, inode.attributes.linkCount == 0 { await detach(inode) }
+            if inode.attributes.linkCount == 0 { await letGo(of: inode) }
             inode.release()
         }
     }

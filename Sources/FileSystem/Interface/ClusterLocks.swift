@@ -62,14 +62,8 @@ package protocol ClusterLockOwner: AnyObject {
     func prepareToLower(
         _ lock: any ClusterLock, from held: LockLevel, to level: LockLevel
     ) async throws(FileSystemError)
-    /// It has been lowered to `level`.
-    func lowered(_ lock: any ClusterLock, to level: LockLevel)
     /// What travels with the lock when EX is given up; nil: leave it as it was.
     func value(of lock: any ClusterLock) -> LockValueBlock?
-}
-
-extension ClusterLockOwner {
-    package func lowered(_ lock: any ClusterLock, to level: LockLevel) {}
 }
 
 /// One lock of the cluster as this host caches it. Several tasks of one host may hold it at once, whatever the level:

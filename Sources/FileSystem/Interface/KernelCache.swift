@@ -7,8 +7,6 @@ package protocol KernelCache: AnyObject {
     /// does not cover. Requests that come meanwhile wait for the lock, but for those that write back the kernel's dirty
     /// pages, which use ``ClusterLock/acquireBeforeLowering(_:)``. Throws: it must not be lowered. Spec: fuse 21.
     func recall(_ inode: Inode, to level: LockLevel) async throws(FileSystemError)
-    /// It was lowered.
-    func lowered(_ inode: Inode, to level: LockLevel)
     /// Another host removes or replaces names of `child` in `directory`. Must not wait. Spec: fuse 24.
     func namesWereTaken(of child: UInt64, in directory: UInt64)
     /// The object of this number is gone: another host freed it. Must not wait.
