@@ -188,7 +188,10 @@ final class VolumeMembership {
         let died = early
         early = []
         for peer in died { memberDied(peer) }
-        if let stopReason { volume.fence(stopReason) }
+        if let stopReason { return volume.fence(stopReason) }
+        // It cannot give up its locks in order any more: the others must see it die, or they wait for ever.
+        volume.onStop = { [weak self] reason in self?.host.fence(reason) }
+        if let reason = volume.stopReason { host.fence(reason) }
     }
 
     private func memberDied(_ peer: NodeNumber) {
