@@ -48,7 +48,8 @@ package struct MountReport: Equatable, Sendable {
 
     private var state: String {
         if let stopReason { return "STOPPED - \(stopReason)" }
-        return (isFaulty ? "READ-ONLY after damage was found" : "mounted") + (member == nil ? ", for this host alone" : "")
+        return (isFaulty ? "READ-ONLY after damage was found" : "mounted")
+            + (member == nil ? ", for this host alone" : "")
     }
 
     package var text: String {
