@@ -66,7 +66,8 @@ final class CachedLock: ClusterLock {
         }
     }
 
-    var isWantedElsewhere: Bool { blocking > .null }
+    /// Also while it is open whether this host may go on: what is remembered now would have to be taken back.
+    var isWantedElsewhere: Bool { blocking > .null || service.isSuspended && name.kind == .metadata }
 
     private func take(_ wanted: LockLevel, mayWait: Bool) async throws(FileSystemError) -> Bool {
         while true {

@@ -50,6 +50,9 @@ package final class MountedVolume {
     var systemInodes: [SystemFile: Inode] = [:]
     let inodeTable = InodeTable()
     let tasks = BackgroundTasks()
+    /// It is open whether this host may go on.
+    var isSuspended = false
+    var suspensionCount = 0
     let writeBack = WriteBack()
     /// Those that were used, by the block of the root.
     var refcountTrees: [UInt64: RefcountTree] = [:]
