@@ -5,6 +5,7 @@ the times of the machine's monotonic clock, which all processes share, and errno
 
 Run by load.py as `python3 worker.py MOUNTPOINT`, or as `python3 worker.py MOUNTPOINT NAME PLAIN`: see `Probe`.
 """
+import errno
 import fcntl
 import mmap
 import os
@@ -16,6 +17,7 @@ import threading
 import time
 
 LIMIT = 1 << 24
+STALE_ATTEMPTS = 5
 
 
 def receive(stream):
@@ -348,12 +350,19 @@ def main():
         if request is None:
             return
         name, arguments = request
-        begun, error, value = time.monotonic(), 0, None
-        try:
-            value = getattr(target, name)(*arguments)
-        except OSError as failure:
-            error = failure.errno
-            value = str(failure)
+        begun = time.monotonic()
+        for attempt in range(STALE_ATTEMPTS):
+            error, value = 0, None
+            try:
+                value = getattr(target, name)(*arguments)
+            except OSError as failure:
+                error = failure.errno
+                value = str(failure)
+            if error != errno.ESTALE:
+                break
+            # The kernel of this host could not take a folder to the place to which the other host has renamed it, since
+            # somebody here was at work in the old one. NFS clients know it as well.
+            time.sleep(0.02)
         send(sink, (begun, time.monotonic(), error, value))
 
 
