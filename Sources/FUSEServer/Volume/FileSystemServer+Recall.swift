@@ -87,6 +87,12 @@ extension FileSystemServer: KernelCache where Operations == MountedVolume {
         if level == .null { invalidate(inode, pagesFrom: nil) { _ in } }
     }
 
+    /// What requests for a node may wait for: for the log.
+    package func waits(of id: UInt64) -> String? {
+        guard let record = nodes.record(id) else { return nil }
+        return "node \(id): \(record.pages.stateText); \(record.node.metaLock.stateText)"
+    }
+
     package func recallPages(while isNeeded: () -> Bool) async {
         for id in nodes.ids where isNeeded() && phase == .serving {
             guard let record = nodes.record(id), !record.node.isDirectory, record.pages.mayExist,

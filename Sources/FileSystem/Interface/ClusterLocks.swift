@@ -92,6 +92,12 @@ package protocol ClusterLock: AnyObject {
     func release(_ level: LockLevel)
     /// Nobody uses the object any more: gives the lock back to the cluster.
     func drop() async
+    /// Who uses it and what it waits for, for whoever looks for a request that hangs.
+    var stateText: String { get }
+}
+
+extension ClusterLock {
+    package var stateText: String { "\(level)" }
 }
 
 /// Where cluster locks come from: the lock manager, or this host alone.

@@ -50,6 +50,8 @@ package final class MountedVolume {
     var systemInodes: [SystemFile: Inode] = [:]
     let inodeTable = InodeTable()
     let tasks = BackgroundTasks()
+    /// What the journal waits for: for the log.
+    package var journalWaits: String { journal?.waits ?? "none" }
     /// It is open whether this host may go on.
     var isSuspended = false
     var suspensionCount = 0
