@@ -54,6 +54,11 @@ package final class MountedVolume {
     var systemInodes: [SystemFile: Inode] = [:]
     let inodeTable = InodeTable()
     let tasks = BackgroundTasks()
+    /// What the journal waits for: for the log.
+    package var journalWaits: String { journal?.waits ?? "none" }
+    /// It is open whether this host may go on.
+    var isSuspended = false
+    var suspensionCount = 0
     let writeBack = WriteBack()
     /// Those that were used, by the block of the root.
     var refcountTrees: [UInt64: RefcountTree] = [:]

@@ -36,8 +36,6 @@ final class VolumeMembership {
     private weak var device: MemberDevice?
     private(set) var judge: MountJudge?
     private var wasServed = false
-    /// By the judge; a recovery freezes the locks as well.
-    private var isFrozen = false
     /// Members that died before the volume was there.
     private var early: [NodeNumber] = []
 
@@ -217,25 +215,23 @@ final class VolumeMembership {
         self.judge = judge
     }
 
+    /// While it is held nothing is written or acknowledged, and no lock is given, cached ones included: the other host may
+    /// go on alone at any moment.
     func hold(_ isHolding: Bool) {
-        if !isHolding, isFrozen {
-            isFrozen = false
-            locks?.thaw()
-        }
         device?.hold(isHolding)
+        if isHolding {
+            locks?.suspend()
+            volume?.suspend()
+        } else {
+            locks?.resume()
+            volume?.resume()
+        }
     }
 
     /// While the judge has no verdict that lets this host go on, the signs of life that wait mean nothing: the other
     /// host could not see them anyway.
     func extendWriteTimeout() {
         region.extendWriteTimeout()
-    }
-
-    /// Nothing is written or acknowledged, and no lock is given, until it is known what became of the other host.
-    func freeze() {
-        isFrozen = true
-        device?.hold(true)
-        locks?.freeze(except: [])
     }
 
     /// Nodes of the domain, this one included.
