@@ -87,7 +87,10 @@ struct Check: ParsableCommand {
         }
         var errors = diagnostics.filter { $0.severity == .error }
         if configuration == nil {
-            let found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            var found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            if let model = loaded.configuration {
+                found += SharedVolumeCheck.diagnostics(model, root: paths.root, source: source)
+            }
             for diagnostic in found {
                 let word = diagnostic.severity == .error ? "error" : "warning"
                 StandardStreams.output("\(word): \(diagnostic.shortText)\n")
