@@ -115,7 +115,7 @@ class Fedora(Steps):
         self.server1.sh("drbdsetup /dev/drbd0 primary -o")
         self.proc_drbd(
             self.server2, *HEAD, r"^ 0: cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----?$",
-            COUNTERS + r"\d+$", r"^\t\[=*>\.*\] sync'ed: *\d+\.\d% \(\d+/%d\)K" % KIB,
+            COUNTERS + r"\d+$", r"^\t\[=*>\.*\] sync'ed: *\d+\.\d%% \(\d+/%d\)K" % KIB,
             r"^\tfinish: \d+:\d\d:\d\d speed: [\d,]+ \([\d,]+\) want: [\d,]+ K/sec$", seconds=20)
         self.proc_drbd(self.server2, *HEAD, r"^ 0: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C r-----?$",
                        COUNTERS + "0$", seconds=120)

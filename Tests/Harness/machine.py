@@ -21,7 +21,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAMS = "/srv/yoke"
 SYSTEM_PROGRAMS = "/srv/sbin"
 
-# Process 1: reaps what is left to it, and ends when this process does. $1: the root, $2: the name, $3: the programs.
+# Process 1: ends when this process does; SIGCHLD is ignored, so that nothing that is left to it stays a zombie.
+# $1: the root, $2: the name, $3: the programs.
 INIT = r"""
 set -e
 cd "$1"
@@ -51,7 +52,8 @@ done
 mkdir dev/shm
 hostname "$2"
 ip link set lo up
-exec chroot . sh -c 'trap "" CHLD; cd /; echo up; exec cat >/dev/null'
+echo up
+exec chroot . env --ignore-signal=CHLD cat >/dev/null
 """
 
 
@@ -170,7 +172,12 @@ class Machine:
         if self.process.stdout.readline() != b"up\n":
             raise Failed("%s does not come up: %s" % (self.name, self.process.stderr.read().decode()))
         self.init = child_of(self.process)
+        wait_until("process 1 of %s has its root" % self.name, self.is_inside, 10, 0.01)
         self.switch.plug(self.name, self.init, self.address)
+
+    def is_inside(self):
+        with open("/proc/%d/comm" % self.init) as name:
+            return name.read() == "cat\n"
 
     def power_off(self):
         """Pulls the plug: kill -9 of everything, and all mounts are gone."""
