@@ -24,8 +24,8 @@ struct Page {
 
     /// What is written as code in a cell.
     static func names(in cell: String) -> Set<String> {
-        Set(cell.split(separator: "`", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 1 }
-            .map { String($0.element) })
+        let parts = cell.split(separator: "`", omittingEmptySubsequences: false)
+        return Set(parts.indices.filter { $0 % 2 == 1 }.map { String(parts[$0]) })
     }
 
     /// The names in the second cell of the row that begins with `title`.

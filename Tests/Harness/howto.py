@@ -156,7 +156,7 @@ class Mender:
 
     def address(self, output):
         found = re.search(r"^error: (\S+?):(\d+): in resource \S+, on (\S+) { \.\.\. }: 'address' keyword missing\.\n"
-                          r".*add 'address IP:PORT;' to the section", output, re.M)
+                          r"\tat .*\n.*add 'address IP:PORT;' to the section", output, re.M)
         if not found:
             return None
         path, line, node = found.groups()
@@ -185,7 +185,7 @@ class Mender:
         return "%s: before line %s" % (header, line)
 
     def node_address(self, output):
-        found = re.search(r"^error: (\S+?):(\d+): ip_address = '' found, expected an IPv4 address", output, re.M)
+        found = re.search(r"^error: (\S+?):(\d+): ip_address = '', expected an IPv4 address", output, re.M)
         if not found:
             return None
         path, number = found.group(1), int(found.group(2)) - 1

@@ -31,9 +31,11 @@ package enum MountOptionTable {
         }
     }
 
-    package static let all: [Entry] =
-        served.map { Entry(spelling: $0, support: .served) } + ignored.map { Entry(spelling: $0, support: .ignored) }
-        + refused.map { Entry(spelling: $0.0, support: .refused($0.1)) }
+    package static let all: [Entry] = {
+        let refusals = refused.map { Entry(spelling: $0.0, support: .refused($0.1)) }
+        return served.map { Entry(spelling: $0, support: .served) }
+            + ignored.map { Entry(spelling: $0, support: .ignored) } + refusals
+    }()
 
     private static let served = [
         "ro", "noatime", "nodiratime", "relatime", "strictatime", "atime_quantum=N", "nosuid", "nodev", "noexec", "sync",
