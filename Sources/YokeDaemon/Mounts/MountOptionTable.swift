@@ -38,10 +38,10 @@ package enum MountOptionTable {
     }()
 
     private static let served = [
-        "ro", "noatime", "nodiratime", "relatime", "strictatime", "atime_quantum=N", "nosuid", "nodev", "noexec", "sync",
-        "dirsync", "acl", "noacl", "user_xattr", "nouser_xattr", "errors=remount-ro", "errors=continue", "errors=panic",
-        "data=ordered", "data=writeback", "commit=N", "localalloc=N", "preferred_slot=N", "slot=N", "heartbeat=local",
-        "heartbeat=none", "hb=local", "hb=none", StandingMount.option,
+        "ro", "noatime", "nodiratime", "relatime", "strictatime", "atime_quantum=N", "nosuid", "nodev", "noexec",
+        "sync", "dirsync", "acl", "noacl", "user_xattr", "nouser_xattr", "errors=remount-ro", "errors=continue",
+        "errors=panic", "data=ordered", "data=writeback", "commit=N", "localalloc=N", "preferred_slot=N", "slot=N",
+        "heartbeat=local", "heartbeat=none", "hb=local", "hb=none", StandingMount.option,
     ]
     private static let ignored = [
         "defaults", "rw", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "nostrictatime", "auto",
