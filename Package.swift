@@ -167,6 +167,7 @@ let testTargets: [Target] = [
             "Replication",
             "YokeControl", "YokeDaemon", logging,
         ]),
+    tests("DocumentationTests", ["Configuration", "VolumeTools", "YokeDaemon"]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests(
         "ClusterSimulationTests",

@@ -25,8 +25,8 @@ package struct YokeCommand: AsyncParsableCommand {
         discussion: """
             Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, yoke mkfs.ocfs2
             ..., yoke mounted.ocfs2 ..., yoke mount.ocfs2 ..., yoke o2cb ..., also through links of these names
-            (/sbin/mount.ocfs2 for mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) waits until the volume
-            is clean).
+            (/sbin/mount.ocfs2 for mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) of a device, or of all,
+            waits until the volume is clean).
             """,
         version: CommandVersion.text,
         subcommands: [
@@ -87,7 +87,10 @@ struct Check: ParsableCommand {
         }
         var errors = diagnostics.filter { $0.severity == .error }
         if configuration == nil {
-            let found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            var found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            if let model = loaded.configuration {
+                found += SharedVolumeCheck.diagnostics(model, root: paths.root, source: source)
+            }
             for diagnostic in found {
                 let word = diagnostic.severity == .error ? "error" : "warning"
                 StandardStreams.output("\(word): \(diagnostic.shortText)\n")

@@ -72,11 +72,16 @@ extension Daemon: ControlService {
 
     private func overview(_ output: ControlOutput) async -> Int32 {
         let configuration = loadConfiguration().configuration
-        let minors = configuration?.ownResources.flatMap { $0.ownHost?.volumes.map(\.minor) ?? [] } ?? []
+        var configured: [Int: String] = [:]
+        for resource in configuration?.ownResources ?? [] {
+            for volume in resource.ownHost?.volumes ?? [] {
+                configured[volume.minor] = "\(resource.name)/\(volume.number)"
+            }
+        }
         output.standardError(OverviewText.notice)
         output.standardOutput(
             OverviewText.text(
-                of: await service.reports(), configured: Set(minors), users: await nodes.mountTexts()))
+                of: await service.reports(), configured: configured, users: await nodes.mountTexts()))
         return 0
     }
 

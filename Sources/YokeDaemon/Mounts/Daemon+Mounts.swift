@@ -76,6 +76,7 @@ extension Daemon {
 
     func mount(_ request: MountRequest) async throws(MountFailure) {
         let located = try await locate(request.source)
+        await waitForEnding { $0.source == located.source }
         guard mounts.reserve(located.source) else {
             throw MountFailure(text: "\(located.source) is mounted already, or being mounted")
         }
@@ -92,9 +93,14 @@ extension Daemon {
 
     /// Notices the end, whoever brought it about.
     private func watch(_ mount: ServedMount) async {
+        await waitForEnd(of: mount)
+        logger.notice("\(mount.source): unmounted from \(mount.directory)")
+    }
+
+    /// Whoever has waited can mount the volume again at once.
+    func waitForEnd(of mount: ServedMount) async {
         await mount.waitForEnd()
         mounts.remove(mount)
-        logger.notice("\(mount.source): unmounted from \(mount.directory)")
     }
 
     private func begin(
@@ -243,7 +249,7 @@ extension Daemon {
             output.standardError(problem + "\n")
             return MountStatus.failure
         }
-        if flags.isEmpty { await mount.waitForEnd() }
+        if flags.isEmpty { await waitForEnd(of: mount) }
         return MountStatus.success
     }
 

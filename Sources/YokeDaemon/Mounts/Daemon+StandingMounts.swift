@@ -109,7 +109,7 @@ extension Daemon {
         let runner = mount.runner
         if let problem = await detach(mount, isLazy: true) { logger.warning("\(standing.source): \(problem)") }
         mount.abort()
-        await mount.waitForEnd()
+        await waitForEnd(of: mount)
         guard let runner else { return }
         while !Task.isCancelled, await administer(["secondary", runner.name]) != 0 { await pause() }
         _ = await administer(["disconnect", runner.name])
