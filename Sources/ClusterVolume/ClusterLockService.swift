@@ -87,7 +87,12 @@ package final class ClusterLockService: LockService {
     }
 
     func mustWait(_ name: LockName) -> Bool {
-        guard fence == nil, name.kind == .metadata else { return false }
-        return isSuspended || isFrozen && !exempt.contains(name)
+        guard fence == nil else { return false }
+        switch name.kind {
+        case .metadata: return isSuspended || isFrozen && !exempt.contains(name)
+        // The host that goes on may give it to somebody else.
+        case .flock: return isSuspended
+        default: return false
+        }
     }
 }
