@@ -1,3 +1,4 @@
+package import ClusterVolume
 internal import EngineKit
 internal import EngineSimulation
 internal import FileSystem
@@ -18,6 +19,8 @@ package struct ClusterHistory {
         package var withDeath = true
         /// Afterwards fsck.ocfs2 looks at the volume.
         package var withFsck = true
+        /// Rules broken on purpose.
+        package var plantedFaults: ClusterVolume.PlantedFaults = []
 
         package init() {}
     }
@@ -108,10 +111,11 @@ package struct ClusterHistory {
 
     private func mountAll(_ disk: MemoryDevice) throws(ClusterFailure) -> [MountedHost] {
         var hosts: [MountedHost] = []
+        let options = options
         for address in cluster.configuration {
             hosts.append(
                 try wait("mounting") { () async throws(ClusterFailure) in
-                    try await MountedHost(address.node, in: cluster, disk)
+                    try await MountedHost(address.node, in: cluster, disk, options.plantedFaults)
                 })
         }
         return hosts

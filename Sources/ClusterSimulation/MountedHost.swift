@@ -1,4 +1,4 @@
-internal import ClusterVolume
+package import ClusterVolume
 internal import EngineKit
 package import EngineSimulation
 package import FileSystem
@@ -17,13 +17,16 @@ package final class MountedHost {
 
     /// Boots, joins the domain and mounts.
     package init(
-        _ node: NodeNumber, in cluster: SimulatedCluster, _ common: MemoryDevice
+        _ node: NodeNumber, in cluster: SimulatedCluster, _ common: MemoryDevice,
+        _ plantedFaults: ClusterVolume.PlantedFaults = []
     ) async throws(ClusterFailure) {
         self.node = node
         let environment = cluster.environment
         host = cluster.boot(node)
         disk = HostDisk(common, environment: environment)
-        locks = ClusterLockService(domain: host.domain, environment: environment)
+        var options = ClusterLockService.Options()
+        options.plantedFaults = plantedFaults
+        locks = ClusterLockService(domain: host.domain, options: options, environment: environment)
         do throws(JoinError) {
             try await host.domain.join()
         } catch {

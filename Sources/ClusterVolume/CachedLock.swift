@@ -123,7 +123,8 @@ final class CachedLock: ClusterLock {
         service.noteAttached(self, true)
         level = wanted
         grantedAt = service.environment.now
-        if was == .null, wanted > .null, name.kind.needsRefresh { needsRefresh = true }
+        let mayRefresh = !service.options.plantedFaults.contains(.skipRefresh)
+        if was == .null, wanted > .null, name.kind.needsRefresh, mayRefresh { needsRefresh = true }
         isFinishingRaise = true
         isBusy = false
         changed.notify()
@@ -205,6 +206,8 @@ final class CachedLock: ClusterLock {
     private func isBlocking(_ wanted: LockLevel) {
         if wanted > blocking { blocking = wanted }
         startWorking()
+        // Who waits for a raise that could not be taken back tries again.
+        changed.notify()
     }
 
     private func startWorking() {
@@ -252,7 +255,9 @@ final class CachedLock: ClusterLock {
     private func lower(to target: LockLevel) async {
         let before = (blocking, level)
         do throws(FileSystemError) {
-            try await owner?.prepareToLower(self, from: level, to: target)
+            if !service.options.plantedFaults.contains(.lowerBeforeWriteBack) {
+                try await owner?.prepareToLower(self, from: level, to: target)
+            }
         } catch {
             guard service.fence == nil else { return }
             service.environment.log(
