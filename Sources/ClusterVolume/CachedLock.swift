@@ -142,7 +142,8 @@ final class CachedLock: ClusterLock {
         service.noteAttached(self, true)
         level = wanted
         grantedAt = service.environment.now
-        if was == .null, wanted > .null, name.kind.needsRefresh { needsRefresh = true }
+        let mayRefresh = !service.options.plantedFaults.contains(.skipRefresh)
+        if was == .null, wanted > .null, name.kind.needsRefresh, mayRefresh { needsRefresh = true }
         isFinishingRaise = true
         isBusy = false
         changed.notify()
@@ -238,6 +239,8 @@ final class CachedLock: ClusterLock {
         // Told again: a request of ours may have been repeated after it was taken back.
         if isWorking { changed.notify() }
         startWorking()
+        // Who waits for a raise that could not be taken back tries again.
+        changed.notify()
     }
 
     private func startWorking() {
@@ -285,7 +288,9 @@ final class CachedLock: ClusterLock {
     private func lower(to target: LockLevel) async {
         let before = (blocking, level, exclusiveUses)
         do throws(FileSystemError) {
-            try await owner?.prepareToLower(self, from: level, to: target)
+            if !service.options.plantedFaults.contains(.lowerBeforeWriteBack) {
+                try await owner?.prepareToLower(self, from: level, to: target)
+            }
         } catch {
             guard service.fence == nil else { return }
             service.environment.log(
