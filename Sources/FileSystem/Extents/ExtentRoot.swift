@@ -6,6 +6,10 @@ internal import OCFS2Layout
 package struct ExtentRoot {
     enum Kind {
         case data, xattrValue, xattrIndex, directoryIndex, refcount
+
+        /// Whether `e_cpos` numbers the owner's clusters. In an index it is a hash, behind the highest of which the clusters
+        /// of an extent count on.
+        var countsClusters: Bool { self == .data || self == .xattrValue }
     }
 
     let kind: Kind

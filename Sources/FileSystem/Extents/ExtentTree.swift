@@ -87,23 +87,8 @@ extension ExtentTree {
         }
     }
 
-    /// A record of data or of anything else that maps clusters, whose clusters lie on the volume.
     private func checked(_ record: ExtentRecord, in block: MetadataBlock) throws(FileSystemError) -> Extent {
-        let parameters = volume.parameters
-        let geometry = parameters.geometry
-        let isInside: Bool
-        if root.kind == .refcount {
-            isInside = record.block > 2 && record.block < parameters.blockCount
-        } else {
-            isInside =
-                record.block != 0 && geometry.isClusterAligned(block: record.block)
-                && record.block < parameters.blockCount
-                && UInt64(record.clusters) <= geometry.clusters(coveringBlocks: parameters.blockCount - record.block)
-        }
-        guard isInside, !record.isEmpty else {
-            throw reader.storage.corrupt(
-                block.number, "extent \(record.cpos) + \(record.clusters) at block \(record.block)")
-        }
+        try reader.require(record, in: block)
         return Extent(record)
     }
 }

@@ -4,8 +4,9 @@ internal import OCFS2Layout
 extension ExtentTreeEditor {
     /// Whether two records are one when the first is followed by the second. Spec: ocfs2-disk 6.5.
     func areOne(_ first: ExtentRecord, _ second: ExtentRecord) -> Bool {
-        guard first.flags == second.flags, first.end == UInt64(second.cpos),
-            first.block + UInt64(first.clusters) * blocksPerCluster == second.block
+        // What the neighbours say on disk nobody has checked.
+        guard first.flags == second.flags, first.end == UInt64(second.cpos), first.block < second.block,
+            second.block - first.block == UInt64(first.clusters) * blocksPerCluster
         else { return false }
         return first.clusters + second.clusters <= root.recordClustersMax(storage.parameters.geometry)
     }
@@ -69,6 +70,7 @@ extension ExtentTreeEditor {
             throw storage.corrupt(
                 path.leaf.block.number, "no extent covers the clusters \(cpos) + \(count) that are to be changed")
         }
+        try require(list[index], in: path.leaf.block)
         return (path, index, list[index])
     }
 
