@@ -99,4 +99,28 @@ struct DamagedExtentTests {
             file.inode.release()
         }
     }
+
+    @Test("a heartbeat file in pieces is refused, in whatever order they lie", arguments: [true, false])
+    func heartbeatInPieces(isDescending: Bool) throws {
+        let image = try VolumeImage.make(.init(isLocal: false))
+        let number = try image.mounted { volume in try await volume.systemInode(.heartbeat).number }
+        image.patch(number) { bytes in
+            let list = DinodeView(bytes).extentList
+            let whole = list[0]
+            let half: UInt32 = 16
+            let first = ExtentRecord(cpos: 0, clusters: half, block: whole.block + (isDescending ? 64 : 0))
+            let second = ExtentRecord(
+                cpos: half, clusters: half, block: whole.block + (isDescending ? 0 : 68))
+            list[0] = first
+            list.insert(second, at: 1)
+        }
+        #expect(throws: MountError.self) {
+            try image.environment.wait { () async throws(MountError) in
+                let superblock = try await VolumeProbe.superblock(of: image.device)
+                _ = try await VolumeProbe.heartbeatOffset(
+                    of: superblock, on: image.device, environment: image.environment)
+            }
+        }
+        #expect(image.environment.records.contains { $0.text.contains("not in one piece") })
+    }
 }
