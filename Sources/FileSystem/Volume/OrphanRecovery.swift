@@ -6,7 +6,9 @@ internal import OCFS2Layout
 // Orphan directories of slots whose host is gone. Spec: ocfs2-disk-2 21.4.
 extension MountedVolume {
     /// Wipes what is left in the orphan directory of a slot, and ends direct writes that were under way.
-    func recoverOrphans(slot: Int) async {
+    ///
+    /// - Parameter isScan: the slot may belong to a host that lives, and that ends its direct writes itself.
+    func recoverOrphans(slot: Int, isScan: Bool = false) async {
         do throws(FileSystemError) {
             let directory = try await orphanDirectory(slot: slot)
             let entries = try await directory.gate.with(.shared) {
@@ -15,7 +17,7 @@ extension MountedVolume {
                     try await LinearDirectory(directory).entries()
                 }
             }
-            for entry in entries {
+            for entry in entries where !(isScan && entry.isDirectWrite) {
                 try requireWritable()
                 await recover(entry, in: directory)
             }
@@ -36,7 +38,7 @@ extension MountedVolume {
         environment.call(at: environment.now + Self.orphanScanInterval + jitter) { [weak self] in
             guard let self, !tasks.isClosing, !isReadOnly, !hasLeft else { return }
             tasks.start(environment) { [self] in
-                for slot in 0..<Int(parameters.slotCount) { await recoverOrphans(slot: slot) }
+                for slot in 0..<Int(parameters.slotCount) { await recoverOrphans(slot: slot, isScan: true) }
                 scheduleOrphanScan()
             }
         }
@@ -66,7 +68,8 @@ extension MountedVolume {
         }
     }
 
-    /// Cuts what a direct write allocated beyond the end, and takes the inode out of the orphan directory.
+    /// Cuts what a direct write allocated beyond the end, and takes the inode out of the orphan directory. Does nothing when
+    /// somebody else has done it meanwhile: another host, or the writer, whose slot was free when the recovery began.
     /// Spec: ocfs2-disk 12.3.
     private func endDirectWrite(_ inode: Inode, _ name: String, _ directory: Inode) async throws(FileSystemError) {
         await inode.gate.lock(.exclusive)
@@ -81,7 +84,10 @@ extension MountedVolume {
         defer { directory.gate.unlock(.exclusive) }
         try await directory.metaLock.acquire(.exclusive)
         defer { directory.metaLock.release(.exclusive) }
-        let entry = try await planOrphanRemoval(named: name, from: directory)
+        guard let entry = try await planOrphanRemoval(ifListed: name, in: directory) else {
+            guard isUnderWay else { return }
+            throw missingOrphan(name, in: directory)
+        }
         let credits = Credits.orphanEntry + Credits.inodeUpdate
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
             try entry.carryOut(handle)
@@ -90,5 +96,12 @@ extension MountedVolume {
             inode.storeAttributes(handle)
             inode.block.bytes[Dinode.Field.directIOOrphanedSlot] = 0
         }
+    }
+}
+
+extension LinearDirectory.Entry {
+    /// Of an inode that a direct write makes longer, in an orphan directory.
+    fileprivate var isDirectWrite: Bool {
+        name.withUnsafeBytes { OrphanName.decode($0)?.isDirectIO ?? false }
     }
 }
