@@ -19,12 +19,13 @@ package struct ExtentTree {
     }
 
     private var reader: ExtentTreeEditor<ExtentTreeReader> {
-        let storage = ExtentTreeReader(volume: volume, owner: root.owner)
+        let storage = ExtentTreeReader(volume: volume, owner: root.owner, validSince: root.validSince)
         return ExtentTreeEditor(storage: storage, root: root, shiftMax: shiftMax)
     }
 
     private func changer(_ reservation: Reservation?, _ handle: JournalHandle) -> ExtentTreeEditor<ExtentTreeChanger> {
-        let storage = ExtentTreeChanger(volume: volume, owner: root.owner, reservation: reservation, handle: handle)
+        let storage = ExtentTreeChanger(
+            volume: volume, owner: root.owner, validSince: root.validSince, reservation: reservation, handle: handle)
         return ExtentTreeEditor(storage: storage, root: root, shiftMax: shiftMax)
     }
 

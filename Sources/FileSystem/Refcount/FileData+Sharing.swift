@@ -37,8 +37,7 @@ extension FileData {
 
     /// Makes the first clusters of `shared` the file's own; returns the cluster behind them.
     private func endSharing(of shared: Extent) async throws(FileSystemError) -> UInt64 {
-        let tree = try refcountTree()
-        return try await tree.exclusively { [self] root throws(FileSystemError) in
+        try await volume.withRefcountTree(of: inode) { [self] tree, root throws(FileSystemError) in
             let cluster = geometry.cluster(ofBlock: shared.block)
             let record = try await tree.record(for: cluster, root)
             let end = min(shared.end, UInt64(shared.cpos) + (record.end - UInt64(cluster)))
@@ -124,18 +123,13 @@ extension FileData {
     /// Unmaps the end of a part of a shared extent, as far as it is counted by one record; its clusters are freed when
     /// nobody else has them. The caller holds ``changeLock`` and repeats.
     func removeShared(_ part: Extent) async throws(FileSystemError) {
-        let tree = try refcountTree()
-        try await tree.exclusively { [self] root throws(FileSystemError) in
+        try await volume.withRefcountTree(of: inode) { [self] tree, root throws(FileSystemError) in
             let first = geometry.cluster(ofBlock: part.block)
             let record = try await tree.record(for: first + part.count - 1, root)
             let skipped = record.start > UInt64(first) ? record.start - UInt64(first) : 0
             let piece = part.part(UInt64(part.cpos) + skipped..<part.end, geometry)
             try await change(piece, tree, root, to: nil, count: record.count - 1, nil)
         }
-    }
-
-    private func refcountTree() throws(FileSystemError) -> RefcountTree {
-        try volume.refcountTree(of: inode)
     }
 }
 
@@ -157,29 +151,11 @@ extension Extent {
 }
 
 extension MountedVolume {
-    func refcountTree(of inode: Inode) throws(FileSystemError) -> RefcountTree {
-        let number = inode.block.bytes[Dinode.Field.refcountRoot]
-        guard inode.attributes.dynamicFeatures.contains(.hasRefcount) else {
-            throw report(
-                Corruption(block: inode.number, inode: inode.number, what: "a shared extent without a refcount tree"))
-        }
-        do {
-            try parameters.requireMetadataBlock("i_refcount_loc", number)
-        } catch {
-            throw report(Corruption(block: inode.number, inode: inode.number, what: "\(error)"))
-        }
-        if let tree = refcountTrees[number] { return tree }
-        let tree = RefcountTree(self, number)
-        refcountTrees[number] = tree
-        return tree
-    }
-
     /// Leaves the refcount tree, of which the inode has no extent any more. The last one frees it.
     /// Spec: ocfs2-disk-2 17.2, 22.7 step 4
     package func detachRefcountTree(of inode: Inode) async throws(FileSystemError) {
         guard inode.attributes.dynamicFeatures.contains(.hasRefcount) else { return }
-        let tree = try refcountTree(of: inode)
-        let isLast = try await tree.exclusively { root throws(FileSystemError) -> Bool in
+        try await withRefcountTree(of: inode) { tree, root throws(FileSystemError) in
             let place = RefcountBlock.suballocation(UnsafeRawBufferPointer(root.bytes))
             let lock = try await lockForFreeing(place)
             defer { lock.release() }
@@ -194,8 +170,7 @@ extension MountedVolume {
                 inode.storeAttributes(handle)
                 if count <= 1 { try await freeMetadataBlock(place, root.number, handle) }
             }
-            return count <= 1
+            if count <= 1 { tree.hasEnded = true }
         }
-        if isLast { await tree.drop() }
     }
 }

@@ -57,8 +57,7 @@ final class ValueFreeing {
             pieces = extents.map { Piece(extent: $0) }
             return try await body()
         }
-        let refcounts = try volume.refcountTree(of: inode)
-        try await refcounts.exclusively { root throws(FileSystemError) in
+        try await volume.withRefcountTree(of: inode) { refcounts, root throws(FileSystemError) in
             self.sharing = (refcounts, root)
             defer { self.sharing = nil }
             self.pieces = try await self.split(refcounts, root)
