@@ -34,12 +34,8 @@ extension ExtentTreeEditor {
     func insert(_ record: ExtentRecord) async throws(FileSystemError) {
         let path = try await path(to: record.cpos)
         let list = path.leaf.list
+        try requireUnmapped(path, record.cpos, record.clusters)
         let index = list.leafIndex(atOrAfter: record.cpos)
-        if index < list.count, UInt64(list[index].cpos) < record.end {
-            throw storage.corrupt(
-                path.leaf.block.number,
-                "cluster \(list[index].cpos) is mapped, \(record.cpos) + \(record.clusters) is new")
-        }
         let firstIndex = list.hasEmptyFirst ? 1 : 0
         let before = index > firstIndex ? list[index - 1] : nil
         let after = index < list.count ? list[index] : nil
@@ -57,6 +53,31 @@ extension ExtentTreeEditor {
             try await splice(path, at: index, removing: 0, inserting: [record])
         }
         addClusters(Int64(record.clusters))
+    }
+
+    /// Throws unless one record covers the range.
+    func requireMapped(_ cpos: UInt32, _ count: UInt32) async throws(FileSystemError) {
+        _ = try await covering(cpos, count)
+    }
+
+    /// As ``requireMapped(_:_:)``, and the leaves beside it are sound, from which records move.
+    func requireChangeable(_ cpos: UInt32, _ count: UInt32) async throws(FileSystemError) {
+        let path = try await covering(cpos, count).path
+        _ = try await retreat(path)
+        _ = try await advance(path)
+    }
+
+    /// Throws unless nothing is mapped there, as far as one leaf tells.
+    func requireUnmapped(_ cpos: UInt32, _ count: UInt32) async throws(FileSystemError) {
+        try requireUnmapped(try await path(to: cpos), cpos, count)
+    }
+
+    private func requireUnmapped(_ path: ExtentPath, _ cpos: UInt32, _ count: UInt32) throws(FileSystemError) {
+        let list = path.leaf.list
+        let index = list.leafIndex(atOrAfter: cpos)
+        guard index < list.count, UInt64(list[index].cpos) < UInt64(cpos) + UInt64(count) else { return }
+        throw storage.corrupt(
+            path.leaf.block.number, "cluster \(list[index].cpos) is mapped, \(cpos) + \(count) is new")
     }
 
     /// The leaf record that covers the whole range, for changing it.

@@ -157,7 +157,7 @@ extension MountedVolume {
         guard inode.attributes.dynamicFeatures.contains(.hasRefcount) else { return }
         try await withRefcountTree(of: inode) { tree, root throws(FileSystemError) in
             let place = RefcountBlock.suballocation(UnsafeRawBufferPointer(root.bytes))
-            let lock = try await lockForFreeing(place)
+            let lock = try await lockForFreeing(place, root.number)
             defer { lock.release() }
             let count = root.bytes[RefcountBlock.Field.inodeCount]
             let credits = Credits.inodeUpdate + 1 + Credits.suballocationFree

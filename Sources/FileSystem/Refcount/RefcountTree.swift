@@ -208,10 +208,9 @@ extension RefcountTree {
         guard isTree(root) else { return RemovalLocks() }
         let locks = try await tree(root).lockForRemoving()
         let leaf = try await leaf(for: run.cluster, root)
-        let place = RefcountBlock.suballocation(UnsafeRawBufferPointer(leaf.block.bytes))
-        guard !locks.slots.contains(place.slot) else { return locks }
-        do {
-            locks.add(try await volume.lockForFreeing(place), slot: place.slot)
+        do throws(FileSystemError) {
+            try await locks.add(leaf.block.number, RefcountBlock.suballocation(leaf.block.rawBytes), volume)
+            if let extent = leaf.extent { try await tree(root).requireChangeable(extent) }
         } catch {
             locks.release()
             throw error

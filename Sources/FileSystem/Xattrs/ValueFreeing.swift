@@ -103,6 +103,7 @@ final class ValueFreeing {
 
     func lock() async throws(FileSystemError) {
         locks = [try await tree.lockForRemoving()]
+        for extent in extents { try await tree.requireChangeable(extent) }
         guard let (refcounts, root) = sharing else { return }
         for piece in pieces where piece.extent.isRefcounted {
             locks.append(try await refcounts.lockForRemoving(of: run(piece.extent), root))
