@@ -107,4 +107,88 @@ struct DamagedOwnerTests {
         }
         #expect(image.hasReportedCorruption)
     }
+
+    @Test("a directory that names index or blocks of another one is found out, also when those are known already")
+    func blocksOfAnother() throws {
+        for changesIndex in [true, false] {
+            let image = try VolumeImage.make()
+            let numbers = try image.mounted { volume -> [UInt64] in
+                let root = try await volume.rootDirectory()
+                defer { root.release() }
+                var numbers: [UInt64] = []
+                for name in ["a", "b"] {
+                    let directory = try await volume.makeDirectory(.of(name), in: root, newDirectory)
+                    for index in 0..<60 {
+                        let file = FileName.of("file with number \(index)")
+                        try await volume.createFile(file, in: directory, newFile).release()
+                    }
+                    numbers.append(directory.number)
+                    directory.release()
+                }
+                return numbers
+            }
+            let original = image.device.bytes(at: numbers[0] * 1024, count: 1024)
+            image.patch(numbers[1]) { bytes in
+                original.withUnsafeBytes { from in
+                    if changesIndex {
+                        bytes[Dinode.Field.indexRoot] = from[Dinode.Field.indexRoot]
+                    } else {
+                        DinodeView(bytes).extentList[0] = DinodeView(reading: from).extentList[0]
+                    }
+                }
+            }
+            try image.mountedDamaged { volume in
+                let root = try await volume.rootDirectory()
+                defer { root.release() }
+                let name = FileName.of("file with number 7")
+                for directory in ["a", "b"] {
+                    let inode = try await volume.lookup(.of(directory), in: root)
+                    defer { inode.release() }
+                    if directory == "a" {
+                        try await volume.lookup(name, in: inode).release()
+                        #expect(try await list(volume, inode).count == 62)
+                        #expect(!image.hasReportedCorruption)
+                    } else if changesIndex {
+                        await #expect(throws: FileSystemError.self) {
+                            try await volume.lookup(name, in: inode).release()
+                        }
+                    } else {
+                        await #expect(throws: FileSystemError.self) { _ = try await list(volume, inode) }
+                    }
+                }
+            }
+            let field = changesIndex ? "dr_dir_blkno" : "db_parent_dinode"
+            #expect(image.environment.records.contains { $0.text.contains(field) })
+        }
+    }
+
+    @Test("a group that two allocators name is used by its own only, and a chain that is not there is not counted")
+    func groupOfAnother() throws {
+        let image = try VolumeImage.make()
+        _ = try image.makeFile("f", byteCount: 100)
+        let (number, other) = try image.mounted { volume -> (UInt64, UInt64) in
+            let extents = try await volume.systemInode(.extentAlloc, slot: 0)
+            let inodes = try await volume.systemInode(.inodeAlloc, slot: 0)
+            return (extents.number, ChainList.record(inodes.block.rawBytes, 0).firstGroup)
+        }
+        image.patch(number) { bytes in
+            bytes[ChainList.Field.count] = 1
+            ChainList.setRecord(bytes, 0, ChainList.Record(free: 100, total: 1024, firstGroup: other))
+            bytes[Dinode.Field.bitsTotal] = 1024
+            bytes[Dinode.Field.bitsUsed] = 924
+        }
+        try image.mountedDamaged { volume in
+            let root = try await volume.rootDirectory()
+            try await volume.createFile(.of("g"), in: root, newFile).release()
+            root.release()
+            await #expect(throws: FileSystemError.self) {
+                let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: 1))
+                defer { reservation.release() }
+                try await volume.transaction(credits: 3) { handle async throws(FileSystemError) in
+                    _ = try await reservation.claimMetadataBlock(handle)
+                }
+            }
+        }
+        #expect(image.environment.records.contains { $0.text.contains("bg_parent_dinode") })
+    }
 }
