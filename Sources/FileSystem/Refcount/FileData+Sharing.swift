@@ -89,7 +89,12 @@ extension FileData {
         let run = ClusterRun(cluster: geometry.cluster(ofBlock: old.block), count: old.count)
         let room = try await volume.prepareToFree(1)
         defer { room.release() }
-        let blocks = tree.metadataNeeded() + refcounts.metadataNeeded(root)
+        try await tree.requireChangeable(old)
+        let more = try await tree.recordsAdded(replacing: old)
+        let adding = new == nil ? max(0, more - 1) : more
+        // Whoever takes clusters away has to do without where that is possible, so that a full volume can be emptied.
+        let blocks =
+            try await (adding > 0 ? tree.metadataNeeded() : 0) + refcounts.metadataNeeded(for: run, to: count, root)
         let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: blocks))
         defer { reservation.release() }
         let locks = try await tree.lockForRemoving()
@@ -98,8 +103,6 @@ extension FileData {
         defer { moreLocks.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
-        let more = try await tree.recordsAdded(replacing: old)
-        let adding = new == nil ? max(0, more - 1) : more
         let leavesHoles = try await tree.prepareChange(at: old.cpos, adding: adding, reservation)
         let credits =
             try await tree.changeCredits(at: old.cpos, adding: adding) + refcounts.credits(root)

@@ -190,9 +190,20 @@ extension RefcountTree {
 
 // Changing.
 extension RefcountTree {
-    /// Blocks that one ``setCount(of:to:_:_:_:)`` may take: a leaf for the root's records, a second one, and what the tree
-    /// needs for it.
-    func metadataNeeded(_ root: MetadataBlock) -> Int {
+    /// Blocks that ``setCount(of:to:_:_:_:)`` of the run may take: none if its block has room for the records that come, so
+    /// that a full volume can be emptied.
+    ///
+    /// - Parameter others: changes of other runs in the same transaction.
+    func metadataNeeded(
+        for run: ClusterRun, to count: UInt32, others: Int = 0, _ root: MetadataBlock
+    ) async throws(FileSystemError) -> Int {
+        let records = try await leaf(for: run.cluster, root).records
+        let more = records.recordsAdded(by: run, to: count) + 2 * others
+        return records.count + more <= records.capacity ? 0 : metadataNeeded(root)
+    }
+
+    /// A leaf for the root's records, a second one, and what the tree needs for it.
+    private func metadataNeeded(_ root: MetadataBlock) -> Int {
         let depth = isTree(root) ? tree(root).depth : 0
         return 2 + depth + 2
     }
@@ -224,7 +235,7 @@ extension RefcountTree {
         _ handle: JournalHandle
     ) async throws(FileSystemError) {
         var leaf = try await leaf(for: run.cluster, root)
-        if leaf.records.count + 2 > leaf.records.capacity {
+        if leaf.records.count + leaf.records.recordsAdded(by: run, to: count) > leaf.records.capacity {
             try await makeRoom(leaf, root, reservation, handle)
             leaf = try await self.leaf(for: run.cluster, root)
         }
@@ -284,7 +295,16 @@ extension RefcountRecordList {
 
     func append(_ record: RefcountRecord) { insert(record, at: count) }
 
-    /// Changes the count of a part of one record; neighbours with equal counts become one. There is room for two more.
+    /// Records that come to the list at most when a part of one gets another count, 0: is taken out.
+    func recordsAdded(by run: ClusterRun, to count: UInt32) -> Int {
+        let index = index(atOrAfter: UInt64(run.cluster))
+        guard index < self.count else { return 2 }
+        let whole = self[index]
+        return (whole.start < UInt64(run.cluster) ? 1 : 0) + (whole.end > run.end ? 1 : 0) - (count == 0 ? 1 : 0)
+    }
+
+    /// Changes the count of a part of one record; neighbours with equal counts become one. There is room for
+    /// ``recordsAdded(by:to:)``.
     func setCount(of run: ClusterRun, to value: UInt32) {
         let index = index(atOrAfter: UInt64(run.cluster))
         precondition(

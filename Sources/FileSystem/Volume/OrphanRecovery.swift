@@ -28,12 +28,12 @@ extension MountedVolume {
 
     private static var orphanScanInterval: Duration { .seconds(300) }
 
-    /// Looks for orphans that nobody freed, now and then: a host that had one open may have gone without a word.
+    /// Looks for orphans that nobody freed, now and then: a host that had one open may have gone without a word, or there
+    /// was no space for what freeing it takes.
     ///
     /// Deviation: the kernel's hosts take turns by the lock P, so that one of them scans in each period. Here each host
     /// scans; whoever comes second finds nothing.
     func scheduleOrphanScan() {
-        guard !locks.isLocal else { return }
         let jitter = Duration.milliseconds(Int64(environment.random.next(below: 5000)))
         environment.call(at: environment.now + Self.orphanScanInterval + jitter) { [weak self] in
             guard let self, !tasks.isClosing, !isReadOnly, !hasLeft else { return }

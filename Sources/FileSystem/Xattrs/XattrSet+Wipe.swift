@@ -64,7 +64,7 @@ extension XattrSet {
     private func free(
         _ freeing: ValueFreeing, at index: Int, of holder: XattrHolder
     ) async throws(FileSystemError) {
-        let reservation = try await volume.reserve(freeing.needs)
+        let reservation = try await volume.reserve(freeing.needs())
         defer { reservation.release() }
         try await freeing.lock()
         defer { freeing.unlock() }
