@@ -72,7 +72,8 @@ final class CachedLock: ClusterLock {
         }
     }
 
-    var isWantedElsewhere: Bool { blocking > .null }
+    /// Also while it is open whether this host may go on: what is remembered now would have to be taken back.
+    var isWantedElsewhere: Bool { blocking > .null || service.isSuspended && name.kind == .metadata }
 
     private func take(_ wanted: LockLevel, mayWait: Bool) async throws(FileSystemError) -> Bool {
         while true {
@@ -199,10 +200,24 @@ final class CachedLock: ClusterLock {
         changed.notify()
     }
 
+    var stateText: String {
+        let flags: [(Bool, String)] = [
+            (isBusy, "asking"), (isLowering, "lowering"), (isWorking, "working"), (isFinishingRaise, "just raised"),
+            (isRefreshing, "refreshing"), (needsRefresh, "to be refreshed"), (!isAttached, "not attached"),
+            (service.isFrozen, "recovery"), (service.isSuspended, "suspended"),
+        ]
+        let words = flags.filter(\.0).map(\.1).joined(separator: ", ")
+        let queue = service.domain.listing(of: name.resource).joined(separator: ";")
+        return "\(name.resource) at \(level), \(sharedUsers) and \(exclusiveUsers) users, wanted elsewhere at \(blocking), "
+            + "\(words); \(queue)"
+    }
+
     // MARK: Waiters elsewhere
 
     private func isBlocking(_ wanted: LockLevel) {
         if wanted > blocking { blocking = wanted }
+        // Told again: a request of ours may have been repeated after it was taken back.
+        if isWorking { changed.notify() }
         startWorking()
     }
 

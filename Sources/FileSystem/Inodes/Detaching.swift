@@ -24,11 +24,12 @@ extension MountedVolume {
     /// The last handle of an inode was closed that another host may have unlinked: this host frees it then, or lets go of
     /// it for one that has it open still.
     func closedLast(_ inode: Inode) {
-        guard inode.mayBeOrphaned, !inode.isDetached, !inode.isGone, !isReadOnly else { return }
+        guard inode.mayBeOrphaned, !inode.isDetached, !inode.isGone else { return }
         inode.retain()
         tasks.start(environment) { [self] in
             await wipe(inode)
-            if inode.attributes.linkCount == 0 { await letGo(of: inode) }
+            // One who frees nothing does not know whether it is an orphan.
+            if isReadOnly || inode.attributes.linkCount == 0 { await letGo(of: inode) }
             inode.release()
         }
     }

@@ -7,8 +7,11 @@ internal import OCFS2Layout
 extension MountedVolume {
     /// Wipes what is left in the orphan directory of a slot, and ends direct writes that were under way.
     ///
+    /// A read-only mount leaves them to the others.
+    ///
     /// - Parameter isScan: the slot may belong to a host that lives, and that ends its direct writes itself.
     func recoverOrphans(slot: Int, isScan: Bool = false) async {
+        guard !isReadOnly else { return }
         do throws(FileSystemError) {
             let directory = try await orphanDirectory(slot: slot)
             let entries = try await directory.gate.with(.shared) {

@@ -94,7 +94,7 @@ extension Daemon {
     private func standsUntilStopped(_ standing: StandingMount) async -> Bool {
         while !Task.isCancelled {
             guard let mount = mounts.find(directory(of: standing)) else { return false }
-            if let reason = await mount.report()?.member?.stopReason {
+            if let reason = await mount.report()?.stopReason {
                 logger.warning("\(standing.source) on \(standing.directory) is mounted anew: \(reason)")
                 return true
             }

@@ -1,4 +1,5 @@
 internal import EngineKit
+internal import FileSystem
 internal import LinuxReactor
 internal import O2Layout
 
@@ -14,8 +15,6 @@ package struct MountReport: Equatable, Sendable {
         package var alive: [UInt8]
         /// Milliseconds since the last own sign of life that got through; nil before the first.
         package var heartbeatAgeMilliseconds: UInt64?
-        /// Why this host is no member any more.
-        package var stopReason: String?
         /// Who goes on if the hosts lose each other, while that is in question.
         package var verdict: String?
 
@@ -29,6 +28,10 @@ package struct MountReport: Equatable, Sendable {
 
     package var source: String
     package var directory: String
+    /// Why it serves nothing any more.
+    package var stopReason: String?
+    /// Damage was found that made it read-only.
+    package var isFaulty = false
     /// Nil for a volume that the host has to itself.
     package var member: Member?
 
@@ -38,19 +41,30 @@ package struct MountReport: Equatable, Sendable {
         self.member = member
     }
 
-    /// A mount whose membership has ended serves nothing.
-    package var health: Health.Level { member?.stopReason == nil ? .healthy : .broken }
+    package var health: Health.Level {
+        if stopReason != nil { return .broken }
+        return isFaulty ? .degraded : .healthy
+    }
+
+    private var state: String {
+        if let stopReason { return "STOPPED - \(stopReason)" }
+        return (isFaulty ? "READ-ONLY after damage was found" : "mounted")
+            + (member == nil ? ", for this host alone" : "")
+    }
 
     package var text: String {
-        var lines = ["\(source) on \(directory): " + (member?.stopReason.map { "STOPPED - \($0)" } ?? "mounted")]
-        guard let member else { return lines[0] + ", for this host alone\n" }
-        lines.append(
-            "  cluster     \(member.cluster), node \(member.node), members \(Self.list(member.members)), alive "
-                + Self.list(member.alive))
-        if let age = member.heartbeatAgeMilliseconds { lines.append("  heartbeat   \(age) ms ago") }
-        if let verdict = member.verdict { lines.append("  verdict     \(verdict)") }
-        if member.stopReason != nil {
+        var lines = ["\(source) on \(directory): \(state)"]
+        if let member {
+            lines.append(
+                "  cluster     \(member.cluster), node \(member.node), members \(Self.list(member.members)), alive "
+                    + Self.list(member.alive))
+            if let age = member.heartbeatAgeMilliseconds { lines.append("  heartbeat   \(age) ms ago") }
+            if let verdict = member.verdict { lines.append("  verdict     \(verdict)") }
+        }
+        if stopReason != nil {
             lines.append("  to do       yoke umount \(directory), then mount it again")
+        } else if isFaulty {
+            lines.append("  to do       see the log; unmount it on all hosts, and run fsck.ocfs2")
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -60,13 +74,13 @@ package struct MountReport: Equatable, Sendable {
         var members: [JSONText.Member] = [
             .init("source", .string(source)), .init("directory", .string(directory)),
             .init("isClustered", .boolean(member != nil)),
+            .init("stopReason", stopReason.map(JSONText.string) ?? .null), .init("isFaulty", .boolean(isFaulty)),
         ]
         if let member {
             members += [
                 .init("cluster", .string(member.cluster)), .init("node", .number(UInt64(member.node))),
                 .init("members", list(member.members)), .init("alive", list(member.alive)),
                 .init("heartbeatAgeMilliseconds", member.heartbeatAgeMilliseconds.map(JSONText.number) ?? .null),
-                .init("stopReason", member.stopReason.map(JSONText.string) ?? .null),
                 .init("verdict", member.verdict.map(JSONText.string) ?? .null),
             ]
         }
@@ -83,8 +97,11 @@ extension ServedMount {
     func report() async -> MountReport? {
         await Promise<MountReport>.wait { promise in
             reactor.post { [self] in
-                promise.fulfil(
-                    MountReport(source: source, directory: directory, member: membership.map { $0.report() }))
+                var report = MountReport(
+                    source: source, directory: directory, member: membership.map { $0.report() })
+                report.stopReason = membership?.stopReason ?? volume?.stopReason
+                report.isFaulty = volume?.isFaulty ?? false
+                promise.fulfil(report)
             }
         }
     }
@@ -96,7 +113,6 @@ extension VolumeMembership {
             cluster: clusterName, node: host.node.value, members: members.map(\.value),
             alive: host.liveNodes.map(\.value))
         report.heartbeatAgeMilliseconds = lastBeat.map { (environment.now - $0).nanosecondsClamped / 1_000_000 }
-        report.stopReason = stopReason
         report.verdict = judge?.text
         return report
     }
