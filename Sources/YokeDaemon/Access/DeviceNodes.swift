@@ -64,6 +64,13 @@ actor DeviceNodes {
 
     func path(of minor: Int) -> String? { nodes[minor]?.path }
 
+    /// Whether somebody has claimed the node of a volume: a mounted filesystem, or a tool that writes one.
+    func isClaimed(_ device: ResourceRegistry.Device) async -> Bool {
+        let node = nodes.values.first { $0.device.runner === device.runner && $0.device.volume == device.volume }
+        guard let block = node?.block else { return false }
+        return (try? await NIOThreadPool.singleton.runIfActive { block.isClaimed }) ?? false
+    }
+
     /// Makes the node of a Primary; the path, also when it exists already.
     func make(_ device: ResourceRegistry.Device, minor: Int, paths: InstallationPaths) async throws(Failure) -> String {
         while busy.contains(minor) { try? await Task.sleep(for: .milliseconds(20)) }

@@ -25,6 +25,7 @@ extension Daemon: ControlService {
         case "takeover": return await takeOver(words, output)
         case "cluster": return cluster(words, output)
         case "minor": return minorState(words, output)
+        case "mount-point": return await mountPoint(words, output)
         case let name:
             output.standardError("yoked does not know the command '\(name ?? "")': use a command of the same release\n")
             return 20
@@ -89,6 +90,14 @@ extension Daemon: ControlService {
     private func minorState(_ words: [String], _ output: ControlOutput) -> Int32 {
         let isAttached = words.first.flatMap { service.minor($0) }.map { registry.isAttached($0) } ?? false
         output.standardOutput(isAttached ? "attached\n" : "free\n")
+        return 0
+    }
+
+    /// The directory on which the volume of a device is mounted, or nothing: what mkfs.ocfs2 asks, because a mount in here
+    /// claims no device node.
+    private func mountPoint(_ words: [String], _ output: ControlOutput) async -> Int32 {
+        guard let word = words.first, let mount = await findMount(word) else { return 0 }
+        output.standardOutput(mount.directory + "\n")
         return 0
     }
 

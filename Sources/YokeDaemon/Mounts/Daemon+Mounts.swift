@@ -81,6 +81,10 @@ extension Daemon {
             throw MountFailure(text: "\(located.source) is mounted already, or being mounted")
         }
         do throws(MountFailure) {
+            if case .replicated(let device) = located.place, await nodes.isClaimed(device) {
+                throw MountFailure(
+                    text: "\(located.source) is in use: a mount of the kernel, mkfs.ocfs2 or another program has it")
+            }
             let mount = try await begin(request, located.source, located.place)
             mounts.add(mount)
             logger.notice("\(mount.source): mounted on \(mount.directory)")
@@ -253,10 +257,15 @@ extension Daemon {
         return MountStatus.success
     }
 
-    private func findMount(_ word: String) async -> ServedMount? {
+    /// By its directory, by the name that it was mounted by, or by any other name of the same volume or device node.
+    func findMount(_ word: String) async -> ServedMount? {
         if let mount = mounts.find(word) { return mount }
-        guard let located = try? await locate(word) else { return nil }
-        return mounts.find(located.source)
+        if let located = try? await locate(word), let mount = mounts.find(located.source) { return mount }
+        let (all, paths) = (mounts.all, paths)
+        return await Self.blocking {
+            guard let wanted = BlockDeviceNumber(path: paths.resolveDevice(word)) else { return nil }
+            return all.last { BlockDeviceNumber(path: paths.resolveDevice($0.source)) == wanted }
+        }
     }
 
     /// Takes the mount point away; nil, or why not.

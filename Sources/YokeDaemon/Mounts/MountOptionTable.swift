@@ -39,14 +39,15 @@ package enum MountOptionTable {
 
     private static let served = [
         "ro", "noatime", "nodiratime", "relatime", "strictatime", "atime_quantum=N", "nosuid", "nodev", "noexec",
-        "sync", "dirsync", "acl", "noacl", "user_xattr", "nouser_xattr", "errors=remount-ro", "errors=continue",
+        "sync", "async", "dirsync", "localflocks", "acl", "noacl", "user_xattr", "nouser_xattr", "errors=remount-ro",
+        "errors=continue",
         "errors=panic", "data=ordered", "data=writeback", "commit=N", "localalloc=N", "preferred_slot=N", "slot=N",
         "heartbeat=local", "heartbeat=none", "hb=local", "hb=none", StandingMount.option,
     ]
     private static let ignored = [
-        "defaults", "rw", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "nostrictatime", "auto",
+        "defaults", "rw", "suid", "dev", "exec", "atime", "diratime", "norelatime", "nostrictatime", "auto",
         "noauto", "user", "nouser", "users", "group", "owner", "_netdev", "nofail", "loud", "silent", "intr", "nointr",
-        "inode64", "localflocks", "barrier=1", "coherency=full", "coherency=buffered", "resv_level=N",
+        "inode64", "barrier=1", "coherency=full", "coherency=buffered", "resv_level=N",
         "dir_resv_level=N", "cluster_stack=o2cb", "stack=o2cb", "comment", "comment=TEXT",
     ]
     private static let refused = [

@@ -19,8 +19,7 @@ struct MountWords {
     var ignored: [String] = []
 
     private static let flagNames: [String: FUSEMountOptions.Flags] = [
-        "nosuid": .noSetUserID, "nodev": .noDevices, "noexec": .noExecute, "sync": .synchronous,
-        "dirsync": .directorySynchronous,
+        "nosuid": .noSetUserID, "nodev": .noDevices, "noexec": .noExecute,
     ]
 
     /// - Parameter mayIgnore: options that are not known are noted instead of refused (`mount -s`).
@@ -67,6 +66,16 @@ struct MountWords {
             volume.accessTimes = .strict
             flags.remove(.relativeAccessTimes)
             flags.insert(.strictAccessTimes)
+        case "sync":
+            volume.isSynchronous = true
+            flags.insert(.synchronous)
+        case "async":
+            volume.isSynchronous = false
+            flags.remove(.synchronous)
+        case "dirsync":
+            volume.hasSynchronousDirectories = true
+            flags.insert(.directorySynchronous)
+        case "localflocks": volume.hasLocalFileLocks = true
         case "acl": volume.acl = true
         case "noacl": volume.acl = false
         case "user_xattr": volume.userXattr = true
