@@ -23,8 +23,13 @@ extension LockDomain {
     /// Gives the lock up altogether. Its value block travels if it is held at EX.
     package func unlock(_ lock: DomainLock) async {
         guard let own = lock.lock, let resource = lock.resource else { return }
-        precondition(own.list == .granted, "a lock is unlocked while a request for it is under way")
-        await unlock(own, lock, resource)
+        if phase == .left {
+            // A request that ``abandon()`` ended may have left it in any queue; nobody is told.
+            resource.remove(own)
+        } else {
+            precondition(own.list == .granted, "a lock is unlocked while a request for it is under way")
+            await unlock(own, lock, resource)
+        }
         lock.lock = nil
         lock.mode = nil
         lock.resource = nil
