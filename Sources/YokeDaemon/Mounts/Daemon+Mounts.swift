@@ -281,6 +281,21 @@ extension Daemon {
         }
     }
 
+    /// Who still uses the mount gets errors from now on. Nil, or why it stays in sight.
+    func cutOff(_ mount: ServedMount) async -> String? {
+        let directory = mount.directory
+        let problem: String? = await Self.blocking {
+            do throws(DeviceNodeError) {
+                try FUSEMount.cutOff(directory)
+                return nil
+            } catch {
+                return error.description
+            }
+        }
+        mount.abort()
+        return problem
+    }
+
     // MARK: takeover
 
     /// `takeover [DIRECTORY|DEVICE]`: the admin says that the other host is dead.
@@ -324,8 +339,7 @@ extension Daemon {
             logger.warning("\(mount.source): \(problem); its users are cut off")
             let directory = mount.directory
             _ = await Self.blocking { FUSEMount.writeBack(directory) }
-            _ = await detach(mount, isLazy: true)
-            mount.abort()
+            _ = await cutOff(mount)
         }
         let source = mount.source
         let logger = logger
