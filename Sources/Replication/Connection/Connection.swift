@@ -54,6 +54,10 @@ final class Connection {
     /// Since when the peer's write waits for an own one.
     var conflictSince: Instant?
 
+    // MARK: Sending
+
+    var replies = ReplyBacklog()
+
     // MARK: Keep-alive
 
     /// Some socket has bytes that the owner was not told of.

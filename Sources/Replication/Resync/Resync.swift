@@ -214,10 +214,7 @@ extension ReplicationEngine {
         }
         volume.resyncTickAt = nil
         volume.resyncExtents.removeAll()
-        for index in volume.lockWaiters.removeAll() {
-            dropPeerRequest(index)
-            volume.counters.unacknowledged -= 1
-        }
+        dropWaitingPeerReads(volume, isResyncOnly: true)
         for index in peerRequests.indexes where peerRequests[index].volume === volume {
             peerRequests[index].flags.remove(.holdsExtent)
         }

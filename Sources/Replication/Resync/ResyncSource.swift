@@ -23,7 +23,7 @@ extension ReplicationEngine {
         }
         let index = insertPeerRead(.resyncRead, request, volume)
         peerRequests[index].resyncCount = volume.resyncCount
-        lockThenRead(index)
+        beginPeerRead(index)
         return .done
     }
 
@@ -100,8 +100,7 @@ extension ReplicationEngine {
             request.connectionSerial == connection.serial && connection.isLive
             && request.resyncCount == volume.resyncCount
         if errno == 0, isCurrent, let data = request.data {
-            volume.counters.sentSectors += UInt64(request.byteCount / 512)
-            sendBulk(
+            sendReply(
                 .resyncDataReply, volume,
                 DataHeader(sector: request.sector, blockID: WireConstants.resyncBlockID), data)
         } else if isCurrent {

@@ -82,6 +82,8 @@ extension ReplicationEngine {
             retryLockWaiters(volume)
             if volume.hasWaitingRequests { hasWaitingRequests = true }
         }
+        retryWaitingReads()
+        if !waitingReads.isEmpty { hasWaitingRequests = true }
     }
 
     private func start(_ request: ApplicationRequest, _ volume: Volume) {
