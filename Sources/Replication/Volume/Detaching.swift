@@ -43,12 +43,19 @@ extension ReplicationEngine {
 
     /// Fails what the disk works on. The late completions find nothing.
     private func abortDiskRequests(_ volume: Volume) {
-        for index in requests.indexes where requests[index].volume === volume {
-            guard requests[index].flags.contains(.localPending) else { continue }
+        // By cookie: the end of one may be the end of others.
+        for cookie in requests.indexes.map({ requests.cookie(of: $0) }) {
+            guard let index = requests.index(of: cookie), requests[index].volume === volume,
+                requests[index].flags.contains(.localPending)
+            else { continue }
             // Payload that a stuck disk may still write to or read from stays with the operation, not with us.
             localCompleted(index, errno: Errno.io)
         }
-        for index in peerRequests.indexes where peerRequests[index].volume === volume {
+        // Those that were not submitted stand in a queue, and end there.
+        for cookie in peerRequests.indexes.map({ peerRequests.cookie(of: $0) }) {
+            guard let index = peerRequests.index(of: cookie), peerRequests[index].volume === volume,
+                peerRequests[index].flags.contains(.submitted)
+            else { continue }
             peerRequestCompleted(index, errno: Errno.io)
         }
         for place in flushes.indices where flushes[place].volume === volume {
