@@ -38,6 +38,7 @@ extension ReplicationEngine {
         disk.bitmapJobs.removeAll()
         releaseDurabilityWaits(disk, all: true)
         releaseActivityLogWaiters(volume)
+        epochFlushEnded(disk, isGood: false)
         changed()
     }
 
@@ -93,18 +94,36 @@ extension ReplicationEngine {
             change(volume, StateRequest(disk: .diskless), .hard)
             return
         }
+        whenIdle(volume, disk) { engine in
+            guard disk.options.diskFlushes, disk.hasUnflushedData else { return engine.writeLastMetadata(volume, disk) }
+            // An epoch that the peer has yet to end is acknowledged without this disk.
+            engine.flushData(volume, disk) { _, errno in
+                if errno != 0 { disk.isDistrusted = true }
+            }
+            engine.whenIdle(volume, disk) { engine in engine.writeLastMetadata(volume, disk) }
+        }
+    }
+
+    /// Calls `body` when nothing is under way on the disk. One that is given up meanwhile is let go at once.
+    private func whenIdle(_ volume: Volume, _ disk: Disk, _ body: @escaping (ReplicationEngine) -> Void) {
         when({ _ in disk.operationsPending == 0 || disk.isAbandoned }) { engine in
             guard !disk.isAbandoned else {
                 engine.change(volume, StateRequest(disk: .diskless), .hard)
                 return
             }
-            engine.writeBitmap(volume, .changed) { engine, isSuccess in
-                let isUnwritten = disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil
-                if !isSuccess || isUnwritten || disk.isDistrusted {
-                    disk.flags.insert(.fullSync)
-                    disk.touch()
-                }
-                engine.syncMetadata(volume) { engine in
+            body(engine)
+        }
+    }
+
+    private func writeLastMetadata(_ volume: Volume, _ disk: Disk) {
+        writeBitmap(volume, .changed) { engine, isSuccess in
+            let isUnwritten = disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil
+            if !isSuccess || isUnwritten || disk.isDistrusted {
+                disk.flags.insert(.fullSync)
+                disk.touch()
+            }
+            engine.syncMetadata(volume) { engine in
+                engine.whenIdle(volume, disk) { engine in
                     engine.change(volume, StateRequest(disk: .diskless), .hard)
                 }
             }
