@@ -7,6 +7,7 @@ internal import EngineKit
 extension ReplicationEngine {
     /// Puts down what this change demands. The conditions are judged now, the work is done in turn.
     func scheduleAfterChange(_ volume: Volume, from old: DeviceState, to new: DeviceState) {
+        if new.role == .secondary { volume.hasLostWrites = false }
         scheduleHandlersAndResumption(volume, old, new)  // 3, 4, 5
         scheduleSyncUUID(volume, old, new)  // 6
         schedulePeerAttach(volume, old, new)  // 7

@@ -59,9 +59,7 @@ extension ReplicationEngine {
             else { continue }
             peerRequestCompleted(index, errno: Errno.io)
         }
-        for place in flushes.indices where flushes[place].volume === volume {
-            flushes[place].isLocalPending = false
-        }
+        failFlushes(ofDiskOf: volume)
     }
 
     /// Entered Failed or Diskless. Spec: drbd-disk-and-state 12 step 16, 15.2.

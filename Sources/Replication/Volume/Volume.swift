@@ -39,6 +39,9 @@ final class Volume {
     /// Writes that the peer sent back and that are repeated when the peer's overlapping write is done.
     var postponed: [Int] = []
 
+    /// Writes were answered that may be in no good copy any more: the next flush tells of it.
+    var hasLostWrites = false
+
     // MARK: Peer
 
     /// The peer was Primary when the connection broke last: it may have written on alone.

@@ -158,6 +158,7 @@ extension ReplicationEngine {
             if let disk = request.volume.disk, !faults.contains(.dropOutOfSyncOnDisconnect) {
                 disk.bitmap.setOutOfSync(sector: request.sector, byteCount: request.byteCount)
             }
+            noteLoss(ofAnswered: request)
             requests[index].flags.remove(.peerOK)
             forgetPeer(index)
         }
@@ -230,6 +231,7 @@ extension ReplicationEngine {
         for place in flushes.indices where flushes[place].volume === volume && flushes[place].lastEpoch != nil {
             flushes[place].errno = Errno.io
         }
+        noteLoss(ofAnswered: requests[index])
         release(index)
     }
 }
