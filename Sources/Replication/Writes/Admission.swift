@@ -67,15 +67,15 @@ extension ReplicationEngine {
         guard hasWaitingRequests else { return }
         hasWaitingRequests = false
         for volume in volumes {
+            if !isHeld(volume), !volume.heldStarts.isEmpty {
+                for index in volume.heldStarts.removeAll() { startWrite(index) }
+            }
             while !isHeld(volume), let request = volume.heldRequests.popFirst() {
                 if let errno = refusal(of: request, volume) {
                     actions.append(.complete(request.id, errno: errno))
                 } else {
                     start(request, volume)
                 }
-            }
-            if !isHeld(volume), !volume.heldStarts.isEmpty {
-                for index in volume.heldStarts.removeAll() { startWrite(index) }
             }
             retryHeldReads(volume)
             retryExtentWaiters(volume)
