@@ -37,7 +37,8 @@ extension ReplicationEngine {
     func attach(_ volume: Volume, _ device: BackingDevice, _ options: DiskOptions, _ id: CommandID) {
         let attach = Attach(volume, device, options, id)
         if let number = obstacle(to: attach) {
-            actions.append(.releaseBackingDevices(volume.number))
+            // The devices of the disk that is there are not this attach's.
+            if number != .alreadyAttached { actions.append(.releaseBackingDevices(volume.number)) }
             return fail(id, number)
         }
         requestChange(volume, StateRequest(disk: .attaching)) { engine, result in
