@@ -127,9 +127,10 @@ extension ReplicationEngine {
         log(.info, volume, "size = \(size / 2048) MB (\(size / 2) KB)")
         volume.holdCount += 1
         volume.sizeSectors = size
+        cutVerify(volume)
         disk.superblock.deviceSectors = size
         disk.touch()
-        rewriteBitmap(volume, { $0.resize(sectors: size, settingNewBits: true) }) { engine, _ in
+        rewriteBitmap(volume, changesSize: true, { $0.resize(sectors: size, settingNewBits: true) }) { engine, _ in
             volume.holdCount -= 1
             engine.changed()
             body(engine)

@@ -313,7 +313,7 @@ extension ReplicationEngine {
         }
         log(.info, volume, "size = \(size / 2048) MB (\(size / 2) KB)")
         disk.superblock.deviceSectors = size
-        rewriteBitmap(volume) { bitmap in
+        rewriteBitmap(volume, changesSize: true) { bitmap in
             if bitmap.sectorCount != size { bitmap.resize(sectors: size, settingNewBits: true) }
             if isUnknown { bitmap.setAll() }
         } _: { engine, isSuccess in
