@@ -16,6 +16,7 @@ extension ReplicationEngine {
         scheduleBitmapExchange(volume, old, new)  // 8, behind the P_STATE of 14
         scheduleStartingSync(volume, old, new)  // 15
         scheduleDiskLoss(volume, old, new)  // 16
+        scheduleGrowthSync(volume, new)  // 18
         scheduleSyncEnd(volume, old, new)  // 17, 20, 21
         if volume.disk?.isDirty == true {  // 22
             enqueue(.worker) { engine in engine.syncMetadata(volume, .worker) }

@@ -306,6 +306,8 @@ extension ReplicationEngine {
         let isUnknown =
             disk.superblock.flags.contains(.fullSync)
             || (disk.isCrashedPrimary && disk.superblock.flags.contains(.activityLogDisabled))
+        let hasGrown = volume.sizeSectors > 0 && size > volume.sizeSectors
+        volume.owesGrowthSync = hasGrown && volume.state.conn == .connected
         volume.sizeSectors = size
         if !attach.options.activityLogUpdates { disk.flags.insert(.activityLogDisabled) }
         guard size != disk.superblock.deviceSectors || isUnknown else {

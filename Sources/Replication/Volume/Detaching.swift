@@ -140,6 +140,7 @@ extension ReplicationEngine {
             }
         }
         volume.disk = nil
+        volume.owesGrowthSync = false
         // From now on the data that applications see is the peer's.
         if volume.state.conn >= .connected, volume.state.pdsk == .upToDate, let peer = volume.peerUUIDs {
             volume.exposedUUID = peer.current

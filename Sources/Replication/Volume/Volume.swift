@@ -107,6 +107,8 @@ final class Volume {
     var verifyStart: UInt64 = 0
     /// Stop sector of the verify that was asked for.
     var verifyStop: UInt64?
+    /// The device grew while one of the disks was on its way: the new range is to be synced when both are there.
+    var owesGrowthSync = false
 
     // MARK: Timers
 
