@@ -24,6 +24,7 @@ extension ReplicationEngine {
             hasWaitingRequests = true
             return
         }
+        guard !isTooLongForPeer(index) else { return cutAgain(index) }
         if volume.usableDisk != nil, !requests[index].flags.contains(.passedLog) {
             // It waited while a disk was attached, whose log knows nothing of it.
             beginInActivityLog(
@@ -155,7 +156,7 @@ extension ReplicationEngine {
         }
     }
 
-    /// A request longer than a packet of data may be is cut by the admission when the peer lacks P_ZEROES.
+    /// Longer requests were cut, see ``cutAgain(_:)``.
     private func sendZeroData(_ volume: Volume, _ header: DataHeader, byteCount: Int) -> UInt64 {
         let data = IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount)
         data.bytes.initializeMemory(as: UInt8.self, repeating: 0)
