@@ -55,7 +55,7 @@ extension ReplicationEngine {
     /// Forgets reads of the peer that no disk works on: the connection is gone; with `isResyncOnly` those that a resync or
     /// verify wanted.
     func dropWaitingPeerReads(_ volume: Volume, isResyncOnly: Bool = false) {
-        var dropped = volume.lockWaiters.removeAll()
+        var dropped = volume.lockWaiters.removeAll() + volume.yieldingReads.removeAll()
         for index in waitingReads.removeAll() {
             let request = peerRequests[index]
             if request.volume === volume, !isResyncOnly || request.kind != .read {

@@ -100,6 +100,10 @@ final class Volume {
     var resyncExtents = ResyncExtents()
     /// Peer's resync and verify reads that wait for their extent.
     var lockWaiters: RingQueue<Int> = RingQueue()
+    /// Peer's resync reads that step back behind applications (c-min-rate).
+    var yieldingReads: RingQueue<Int> = RingQueue()
+    /// The next of them has its time.
+    var isYieldTimerArmed = false
     var bitmapReceiver: BitmapReceiver?
     /// The own bitmap went out in this exchange: what becomes out of sync now must be told. Spec: drbd-wire 10.1.
     var isBitmapSent = false
