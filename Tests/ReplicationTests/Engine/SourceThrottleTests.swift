@@ -8,6 +8,7 @@ struct SourceThrottleTests {
     /// How long a full sync of 30 MiB takes beside a writer, at most a minute.
     private func syncTime(rateMin: Int, targetIsPrimary: Bool = false) -> Duration {
         let pair = EnginePair(sectorCount: 65536)
+        for node in [pair.a!, pair.b!] { node.diskOptions.resyncRate = 20_480 }
         pair.network.allowTwoPrimaries = targetIsPrimary
         pair.bringUpEqual()
         pair.a.diskOptions.rateMin = rateMin
@@ -16,8 +17,8 @@ struct SourceThrottleTests {
         if targetIsPrimary { pair.b.promote() }
         let start = pair.now
         #expect(pair.a.run(.invalidateRemote(VolumeNumber(0))) == .success)
-        while pair.now - start < .seconds(60), !(pair.areConnected && pair.b.state.disk == .upToDate) {
-            _ = pair.a.startWrite(sector: 60_000, byteCount: 65536, fill: 7)
+        while pair.now - start < .seconds(60), !pair.a.logged("Resync done") {
+            _ = pair.a.startWrite(sector: 8, byteCount: 65536, fill: 7)
             pair.pass(.milliseconds(20))
         }
         return pair.now - start
