@@ -5,6 +5,7 @@ printed, addresses included). `yoke check` has nothing to say about it. Where th
 
     the text says                        here
     yum -y install                       links of the classic names to yoke; /etc/drbd.conf as the package has it
+    dd ... count=1000                    count=0 seek=1000: the same size, sparse
     losetup in an init script            /dev/loop7 is a link to /drbd-loop.img: loop devices belong to both machines
     /etc/init.d/drbd start               the script of drbd-utils in short, with yoked as the kernel module
     /etc/init.d/o2cb, ocfs2              the same: yoked if it does not run, then o2cb; mount -a
@@ -91,7 +92,7 @@ class Fedora(Steps):
 
     def test_01_loop_file(self):
         for machine in self.machines:
-            machine.sh("dd if=/dev/zero of=/drbd-loop.img bs=1M count=1000")
+            machine.sh("dd if=/dev/zero of=/drbd-loop.img bs=1M count=0 seek=1000")
             machine.write("/etc/init.d/loop-for-drbd", LOOP_SCRIPT)
             machine.sh("chmod a+x /etc/init.d/loop-for-drbd\nchkconfig loop-for-drbd on\n"
                        "/etc/init.d/loop-for-drbd start")

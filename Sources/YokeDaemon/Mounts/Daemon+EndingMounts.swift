@@ -1,4 +1,5 @@
 internal import LinuxReactor
+internal import Logging
 
 // Mounts that somebody has unmounted a moment ago.
 //
