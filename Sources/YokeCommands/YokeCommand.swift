@@ -30,7 +30,8 @@ package struct YokeCommand: AsyncParsableCommand {
             """,
         version: CommandVersion.text,
         subcommands: [
-            Status.self, Check.self, Up.self, Down.self, Mount.self, Unmount.self, TakeOver.self, Export.self,
+            Init.self, Join.self, Status.self, Check.self, Up.self, Down.self, Mount.self, Unmount.self, TakeOver.self,
+            Export.self,
             Device.self, ProcDRBD.self,
         ])
 
@@ -60,7 +61,8 @@ struct Status: ParsableCommand {
     @Argument(help: "Resources; all if none is named.") var resources: [String] = []
 
     func run() throws {
-        throw ExitCode(place.call.run(["status"] + (json ? ["--json"] : []) + (watch ? ["--watch"] : []) + resources))
+        let flags = [(json, "--json"), (watch, "--watch"), (!StandardStreams.mayHaveColours, "--plain")]
+        throw ExitCode(place.call.run(["status"] + flags.filter(\.0).map(\.1) + resources))
     }
 }
 

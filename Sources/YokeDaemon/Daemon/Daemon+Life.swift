@@ -21,6 +21,7 @@ extension Daemon {
         logger.notice(
             "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)"
         )
+        takeBackUnfinishedSetups()
         front.start(self)
         startCluster()
         let starting =
@@ -32,6 +33,7 @@ extension Daemon {
         await waitForStop()
         logger.notice("yoked: stopping")
         starting?.cancel()
+        for pair in pairs.all { pair.end(1, "\(pair.resource): yoked was stopped; nothing was changed") }
         await server.stop()
         // While their volumes are still there.
         await stopMounts()

@@ -18,6 +18,8 @@ package struct MountReport: Equatable, Sendable {
         package var stopReason: String?
         /// Who goes on if the hosts lose each other, while that is in question.
         package var verdict: String?
+        /// The verdict is that nothing goes on here.
+        package var isFrozen = false
 
         package init(cluster: String, node: UInt8, members: [UInt8], alive: [UInt8]) {
             self.cluster = cluster
@@ -31,19 +33,37 @@ package struct MountReport: Equatable, Sendable {
     package var directory: String
     /// Nil for a volume that the host has to itself.
     package var member: Member?
+    /// It is no mount yet, but a line of fstab that the daemon keeps, and this is what it waits for.
+    package var obstacle: String?
 
-    package init(source: String, directory: String, member: Member? = nil) {
+    package init(source: String, directory: String, member: Member? = nil, obstacle: String? = nil) {
         self.source = source
         self.directory = directory
         self.member = member
+        self.obstacle = obstacle
     }
 
-    /// A mount whose membership has ended serves nothing.
-    package var health: Health.Level { member?.stopReason == nil ? .healthy : .broken }
+    /// A mount that waits serves nothing yet, but is on its way; one whose membership has ended, or that is frozen, is
+    /// broken.
+    package var health: Health.Level {
+        if obstacle != nil { return .degraded }
+        return member?.stopReason != nil || member?.isFrozen == true ? .broken : .healthy
+    }
 
-    package var text: String {
-        var lines = ["\(source) on \(directory): " + (member?.stopReason.map { "STOPPED - \($0)" } ?? "mounted")]
-        guard let member else { return lines[0] + ", for this host alone\n" }
+    /// What is behind the name, without the details.
+    package var sentence: String {
+        if let obstacle { return "waits - \(obstacle)" }
+        if let reason = member?.stopReason { return "STOPPED - \(reason)" }
+        if let member, member.isFrozen { return "FROZEN" }
+        return "mounted" + (member == nil ? ", for this host alone" : "")
+    }
+
+    package var text: String { text(isColoured: false) }
+
+    package func text(isColoured: Bool) -> String {
+        let state = isColoured ? TerminalText.painted(sentence, health) : sentence
+        var lines = ["\(source) on \(directory): \(state)"]
+        guard let member else { return lines[0] + "\n" }
         lines.append(
             "  cluster     \(member.cluster), node \(member.node), members \(Self.list(member.members)), alive "
                 + Self.list(member.alive))
@@ -59,6 +79,9 @@ package struct MountReport: Equatable, Sendable {
         func list(_ nodes: [UInt8]) -> JSONText { .array(nodes.map { .number(UInt64($0)) }) }
         var members: [JSONText.Member] = [
             .init("source", .string(source)), .init("directory", .string(directory)),
+            .init("health", .string(health.word.lowercased())),
+            .init("isMounted", .boolean(obstacle == nil)),
+            .init("waitsFor", obstacle.map(JSONText.string) ?? .null),
             .init("isClustered", .boolean(member != nil)),
         ]
         if let member {
@@ -98,6 +121,7 @@ extension VolumeMembership {
         report.heartbeatAgeMilliseconds = lastBeat.map { (environment.now - $0).nanosecondsClamped / 1_000_000 }
         report.stopReason = stopReason
         report.verdict = judge?.text
+        report.isFrozen = judge?.isFrozen ?? false
         return report
     }
 }
