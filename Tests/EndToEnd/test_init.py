@@ -173,9 +173,13 @@ class Pairs(unittest.TestCase):
             self.assertEqual([name for name in host.tree() if "setup-" in name], [])
         self.both_have_it("first")
         self.assertEqual(self.alpha.members(), [0, 1])
+        self.assertTrue(self.alpha.yoke("status").stdout.startswith("alpha: healthy - 1 resource, 1 mount\n"))
 
-        for host in self.hosts:
-            self.assertEqual(host.stop(), 0)
+        self.assertEqual(self.beta.stop(), 0)
+        check = self.alpha.yoke("check").stdout
+        self.assertIn("warning: web: nobody listens on beta at 10.99.0.22:7789\n\thint: is yoked (or DRBD) up", check)
+        self.assertIn("warning: yoked does not run", self.beta.yoke("check").stdout)
+        self.assertEqual(self.alpha.stop(), 0)
         self.assertEqual([unlisted(host.root + "/var/lib/yoke/web.img") for host in self.hosts], [[], []])
         for host in self.hosts:
             host.boot()

@@ -17,11 +17,11 @@ extension Daemon {
         let lock = try DaemonLock(paths: paths)
         for directory in [paths.path("/var"), paths.path("/var/lib"), paths.stateDirectory] { mkdir(directory, 0o755) }
         paths.announce(node: settings.node)
+        takeBackUnfinishedSetups()
         let server = try await ControlServer.start(paths: paths, service: self)
         logger.notice(
             "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)"
         )
-        takeBackUnfinishedSetups()
         front.start(self)
         startCluster()
         let starting =
@@ -46,6 +46,10 @@ extension Daemon {
 
     /// What the classic init script does: everything up, then wait for the peers, then promote.
     private func startResources() async {
+        guard access(mainConfiguration, F_OK) == 0 else {
+            logger.notice("no configuration yet, nothing is started: yoke init makes a first volume with another host")
+            return
+        }
         let loaded = loadConfiguration()
         for diagnostic in loaded.diagnostics {
             let level: Logger.Level = diagnostic.severity == .error ? .error : .warning
