@@ -70,6 +70,8 @@ var targets: [Target] = [
     library("VolumeTools", ["LayoutKit", "OCFS2Layout", "JournalLayout", "EngineKit", "CYoke"]),
     library("MetadataTools", ["LayoutKit", "DRBDLayout", "EngineKit", "CYoke"]),
     library("Administration", ["Configuration"]),
+    // Two hosts become a pair: `yoke init` and `yoke join`.
+    library("Pairing", ["Configuration", "EngineKit"]),
 
     // System
     library("LinuxReactor", ["EngineKit", "CYoke"]),
@@ -83,7 +85,7 @@ var targets: [Target] = [
             "Administration", "Arbitration", "ClusterNet", "ClusterVolume", "Configuration", "CryptoDigests",
             "DRBDLayout", "EngineKit", "FUSELayout", "FUSEServer", "FileSystem", "Heartbeat", "LayoutKit",
             "LinuxReactor", "LockManager", "MetadataTools", "NBDLayout", "NBDServer", "O2Layout", "OCFS2Layout",
-            "Replication", "YokeControl", "CYoke", logging, nioCore, nioPosix,
+            "Pairing", "Replication", "VolumeTools", "YokeControl", "CYoke", logging, nioCore, nioPosix,
         ]),
     library(
         "YokeCommands",
@@ -162,6 +164,7 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration"]),
     tests("MetadataToolsTests", ["MetadataTools", "DRBDLayout", "LayoutKit", "EngineKit"]),
     tests("AdministrationTests", ["Administration", "Configuration"]),
+    tests("PairingTests", ["Pairing", "Configuration", "CryptoDigests", "EngineKit"]),
     tests("LinuxReactorTests", ["LinuxReactor", "EngineKit", "CYoke"]),
     tests("CryptoDigestsTests", ["CryptoDigests", "EngineKit"]),
     tests("YokeControlTests", ["YokeControl"]),

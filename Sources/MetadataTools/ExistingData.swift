@@ -2,19 +2,19 @@ internal import Glibc
 
 /// What lies at the start of a device that shall receive metadata: recognised by its signatures.
 /// Spec: drbd-config-and-tools 14.1.
-struct ExistingData: Equatable {
+package struct ExistingData: Equatable {
     /// As the tool prints it: `ext3 filesystem`.
-    var name: String
+    package var name: String
     /// Bytes that it uses from the start of the device; nil where the signature does not tell.
     var usedBytes: UInt64?
 
     /// How much of the device's start is looked at, in bytes.
-    static let scannedByteCount = 128 << 10
+    package static let scannedByteCount = 128 << 10
 
     /// - Parameters:
     ///   - start: the first bytes of the device, ``scannedByteCount`` of them (fewer on a smaller device).
     /// - Returns: nil if all of them are zero; `some data` if nothing is recognised.
-    static func recognise(_ start: [UInt8]) -> ExistingData? {
+    package static func recognise(_ start: [UInt8]) -> ExistingData? {
         guard start.contains(where: { $0 != 0 }) else { return nil }
         for detector in detectors {
             if let found = detector(start) { return found }

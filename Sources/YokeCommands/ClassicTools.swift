@@ -38,9 +38,9 @@ package enum ClassicTools {
     }
 
     /// drbdmeta on the devices of this root; asks the daemon whether one is in use.
-    static func metadataTool(_ call: DaemonCall) -> MetadataTool {
+    static func metadataTool(_ call: DaemonCall, console: any Console = StandardConsole()) -> MetadataTool {
         MetadataTool(
-            console: StandardConsole(),
+            console: console,
             environment: MetadataTool.Environment(
                 isMinorConfigured: { minor in call.capture(["minor", "\(minor)"])?.output == "attached\n" },
                 resolvePath: { call.paths.resolveDevice($0) }, random: randomNumber, dateText: dateText,

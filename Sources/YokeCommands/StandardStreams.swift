@@ -18,6 +18,13 @@ enum StandardStreams {
         }
     }
 
+    /// The user has not asked for plain text (no-color.org), and the terminal is not a dumb one.
+    static var mayHaveColours: Bool {
+        let refusal = getenv("NO_COLOR").map { String(cString: $0) } ?? ""
+        let terminal = getenv("TERM").map { String(cString: $0) } ?? "dumb"
+        return refusal.isEmpty && terminal != "dumb"
+    }
+
     /// Width of the terminal; nil when standard output is none.
     static var columns: Int? {
         var size = winsize()

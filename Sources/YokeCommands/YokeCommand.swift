@@ -30,7 +30,8 @@ package struct YokeCommand: AsyncParsableCommand {
             """,
         version: CommandVersion.text,
         subcommands: [
-            Status.self, Check.self, Up.self, Down.self, Mount.self, Unmount.self, TakeOver.self, Export.self,
+            Init.self, Join.self, Status.self, Check.self, Up.self, Down.self, Mount.self, Unmount.self, TakeOver.self,
+            Export.self,
             Device.self, ProcDRBD.self,
         ])
 
@@ -60,49 +61,8 @@ struct Status: ParsableCommand {
     @Argument(help: "Resources; all if none is named.") var resources: [String] = []
 
     func run() throws {
-        throw ExitCode(place.call.run(["status"] + (json ? ["--json"] : []) + (watch ? ["--watch"] : []) + resources))
-    }
-}
-
-struct Check: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Read the configuration and say what is wrong with it and how to mend it.")
-
-    @OptionGroup var place: Place
-    @Option(name: .shortAndLong, help: "Another file than the usual one.") var configuration: String?
-
-    func run() throws {
-        let call = place.call
-        let paths = call.paths
-        let source = FileConfigurationSource()
-        let identity = HostIdentity.current(
-            nodeOverride: call.node, environment: [:], source: source, root: paths.root)
-        let loaded = ConfigurationLoader.load(
-            path: configuration, source: source, identity: identity, root: paths.root)
-        var diagnostics = loaded.diagnostics
-        if let own = loaded.configuration?.ownResources { diagnostics += loaded.foreignAddresses(of: own) }
-        for diagnostic in diagnostics {
-            let word = diagnostic.severity == .error ? "error" : "warning"
-            StandardStreams.output("\(word): \(diagnostic.text)\n")
-        }
-        var errors = diagnostics.filter { $0.severity == .error }
-        if configuration == nil {
-            var found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
-            if let model = loaded.configuration {
-                found += SharedVolumeCheck.diagnostics(model, root: paths.root, source: source)
-            }
-            for diagnostic in found {
-                let word = diagnostic.severity == .error ? "error" : "warning"
-                StandardStreams.output("\(word): \(diagnostic.shortText)\n")
-            }
-            errors += found.filter { $0.severity == .error }
-        }
-        guard errors.isEmpty, let model = loaded.configuration else { throw ExitCode(errors.first?.exitCode ?? 10) }
-        let names = model.ownResources.map(\.name)
-        StandardStreams.output(
-            names.isEmpty
-                ? "\(loaded.path): good, but no resource for this host (\(identity.triedText))\n"
-                : "\(loaded.path): good; resources of this host: \(names.joined(separator: ", "))\n")
+        let flags = [(json, "--json"), (watch, "--watch"), (!StandardStreams.mayHaveColours, "--plain")]
+        throw ExitCode(place.call.run(["status"] + flags.filter(\.0).map(\.1) + resources))
     }
 }
 

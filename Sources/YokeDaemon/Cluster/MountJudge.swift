@@ -87,6 +87,14 @@ final class MountJudge {
 
     var verdict: Arbiter.Verdict { arbiter.verdict }
 
+    /// Nothing goes on here.
+    var isFrozen: Bool {
+        switch verdict {
+        case .frozen, .failed: true
+        case .together, .undecided, .alone: false
+        }
+    }
+
     /// Nil while there is nothing to say.
     var text: String? {
         switch verdict {

@@ -13,7 +13,7 @@ extension Daemon: ControlService {
         let words = Array(request.command.dropFirst())
         switch request.command.first {
         case "drbdsetup": return await service.run(words, columns: request.columns, output: output)
-        case "status": return await status(words, output)
+        case "status": return await status(words, isTerminal: request.columns != nil, output)
         case "proc-drbd":
             output.standardOutput(ProcText.text(of: await service.reports()))
             return 0
@@ -24,6 +24,8 @@ extension Daemon: ControlService {
         case "umount": return await unmount(words, output)
         case "takeover": return await takeOver(words, output)
         case "cluster": return cluster(words, output)
+        case "init": return await initialize(words, output)
+        case "join": return await join(words, output)
         case "minor": return minorState(words, output)
         case "mount-point": return await mountPoint(words, output)
         case let name:
@@ -34,8 +36,9 @@ extension Daemon: ControlService {
 
     // MARK: status
 
-    private func status(_ words: [String], _ output: ControlOutput) async -> Int32 {
+    private func status(_ words: [String], isTerminal: Bool, _ output: ControlOutput) async -> Int32 {
         let isJSON = words.contains("--json")
+        let isColoured = isTerminal && !words.contains("--plain")
         let names = words.filter { !$0.hasPrefix("--") }
         var last: String?
         while true {
@@ -51,8 +54,11 @@ extension Daemon: ControlService {
             let text =
                 isJSON
                 ? HumanStatus.json(of: selected, mounts, node: node).text
-                : HumanStatus.text(of: selected, mounts, node: node)
-            if text != last { output.standardOutput(last == nil ? text : "\n" + text) }
+                : HumanStatus.text(of: selected, mounts, node: node, isColoured: isColoured)
+            // A terminal shows the newest only; a file keeps them all.
+            let isScreen = isTerminal && !isJSON && words.contains("--watch")
+            let front = isScreen ? TerminalText.cleared : last == nil ? "" : "\n"
+            if text != last { output.standardOutput(front + text) }
             last = text
             guard words.contains("--watch") else { return HumanStatus.exitStatus(of: selected, mounts) }
             do {
@@ -68,7 +74,7 @@ extension Daemon: ControlService {
         for mount in mounts.all {
             if let report = await mount.report() { reports.append(report) }
         }
-        return reports
+        return reports + waitingMounts.reports
     }
 
     private func overview(_ output: ControlOutput) async -> Int32 {

@@ -17,6 +17,7 @@ extension Daemon {
         let lock = try DaemonLock(paths: paths)
         for directory in [paths.path("/var"), paths.path("/var/lib"), paths.stateDirectory] { mkdir(directory, 0o755) }
         paths.announce(node: settings.node)
+        takeBackUnfinishedSetups()
         let server = try await ControlServer.start(paths: paths, service: self)
         logger.notice(
             "yoked \(YokeVersion.text): node \(identity.nodeName), root \(paths.root), control socket \(paths.controlSocket)"
@@ -32,6 +33,7 @@ extension Daemon {
         await waitForStop()
         logger.notice("yoked: stopping")
         starting?.cancel()
+        for pair in pairs.all { pair.end(1, "\(pair.resource): yoked was stopped; nothing was changed") }
         await server.stop()
         // While their volumes are still there.
         await stopMounts()
@@ -44,6 +46,10 @@ extension Daemon {
 
     /// What the classic init script does: everything up, then wait for the peers, then promote.
     private func startResources() async {
+        guard access(mainConfiguration, F_OK) == 0 else {
+            logger.notice("no configuration yet, nothing is started: yoke init makes a first volume with another host")
+            return
+        }
         let loaded = loadConfiguration()
         for diagnostic in loaded.diagnostics {
             let level: Logger.Level = diagnostic.severity == .error ? .error : .warning

@@ -36,6 +36,8 @@ package final class Daemon: Sendable {
     let front = NBDFront()
     let mounts = MountRegistry()
     let membership = ClusterMembership()
+    let pairs = PairRegistry()
+    let waitingMounts = WaitingMounts()
 
     package init(settings: DaemonSettings, logger: Logger) {
         self.settings = settings

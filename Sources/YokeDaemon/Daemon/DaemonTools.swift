@@ -12,6 +12,8 @@ internal import YokeControl
 /// Carries out drbdadm's steps inside the daemon, for the start: no process is made.
 struct DaemonToolRunner: ToolRunner {
     let daemon: Daemon
+    /// Gets what failed, besides the log.
+    var told: CollectedOutput?
 
     func run(_ call: ToolCall) async -> ToolResult {
         let output = CollectedOutput()
@@ -29,7 +31,10 @@ struct DaemonToolRunner: ToolRunner {
             return .notRun("handlers are called by events only")
         }
         let level: Logger.Level = status == 0 || call.hidesErrors ? .debug : .error
-        for line in output.lines { daemon.logger.log(level: level, "\(line)") }
+        for line in output.lines {
+            daemon.logger.log(level: level, "\(line)")
+            if level == .error { told?.standardError(line + "\n") }
+        }
         return .exited(status)
     }
 
@@ -85,7 +90,9 @@ extension Daemon {
     }
 
     /// Runs a command line of drbdadm inside the daemon.
-    func administer(_ arguments: [String]) async -> Int32 {
+    ///
+    /// - Parameter told: gets what the command and its failed steps said, besides the log.
+    func administer(_ arguments: [String], told: CollectedOutput? = nil) async -> Int32 {
         let output = CollectedOutput()
         let context = AdministrationContext(
             program: ProgramIdentity(version: YokeVersion.text), source: FileConfigurationSource(),
@@ -93,10 +100,13 @@ extension Daemon {
                 HostIdentity.current(
                     nodeOverride: node ?? settings.node, environment: [:], source: FileConfigurationSource(),
                     root: root)
-            }, facts: DaemonFacts(daemon: self), runner: DaemonToolRunner(daemon: self), output: output,
+            }, facts: DaemonFacts(daemon: self), runner: DaemonToolRunner(daemon: self, told: told), output: output,
             root: paths.root)
         let status = await AdministrationProgram.run(arguments, context)
-        for line in output.lines { logger.log(level: status == 0 ? .notice : .error, "drbdadm: \(line)") }
+        for line in output.lines {
+            logger.log(level: status == 0 ? .notice : .error, "drbdadm: \(line)")
+            told?.standardError(line + "\n")
+        }
         return status
     }
 }

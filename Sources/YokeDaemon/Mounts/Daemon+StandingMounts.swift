@@ -29,8 +29,11 @@ extension Daemon {
 
     private func keep(_ standing: StandingMount) async {
         var told: String?
+        let place = directory(of: standing)
+        defer { waitingMounts.remove(place) }
         while !Task.isCancelled {
             if let obstacle = await bringUp(standing) {
+                waitingMounts.set(standing.source, place, obstacle)
                 if obstacle != told {
                     logger.notice("\(standing.source) on \(standing.directory) waits: \(obstacle)")
                     told = obstacle
@@ -39,6 +42,7 @@ extension Daemon {
                 continue
             }
             told = nil
+            waitingMounts.remove(place)
             guard await standsUntilStopped(standing) else { return }
             await giveUp(standing)
         }

@@ -12,6 +12,15 @@ package struct Health: Equatable, Sendable {
         /// The data is not served, or two histories exist.
         case broken = 2
 
+        /// As `yoke status` prints it.
+        package var word: String {
+            switch self {
+            case .healthy: "healthy"
+            case .degraded: "degraded"
+            case .broken: "BROKEN"
+            }
+        }
+
         package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
     }
 

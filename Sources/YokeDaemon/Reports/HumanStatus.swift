@@ -3,22 +3,44 @@ internal import Replication
 
 /// `yoke status`: one line of health for each resource, then roles, connection and disks; then the mounts.
 package enum HumanStatus {
-    package static func text(of reports: [ResourceReport], _ mounts: [MountReport] = [], node: String) -> String {
+    package static func text(
+        of reports: [ResourceReport], _ mounts: [MountReport] = [], node: String, isColoured: Bool = false
+    ) -> String {
         guard !reports.isEmpty || !mounts.isEmpty else {
-            return "no resource is configured on \(node): yoke drbdadm up all\n"
+            return "no resource is up on \(node): yoke drbdadm up all, or yoke init for a first one\n"
         }
-        return (reports.map { text(of: $0) } + mounts.map(\.text)).joined(separator: "\n")
+        let parts = reports.map { text(of: $0, isColoured) } + mounts.map { $0.text(isColoured: isColoured) }
+        let head = parts.count > 1 ? [headline(of: reports, mounts, node: node, isColoured)] : []
+        return (head + parts).joined(separator: "\n")
     }
+
+    /// The whole host in one line: how many are well, or what is worst.
+    private static func headline(
+        of reports: [ResourceReport], _ mounts: [MountReport], node: String, _ isColoured: Bool
+    ) -> String {
+        let findings =
+            reports.map { report in
+                let health = Health(of: report)
+                return (level: health.level, text: "\(report.name): \(health.sentence)")
+            } + mounts.map { (level: $0.health, text: "\($0.directory): \($0.sentence)") }
+        let worst = findings.dropFirst().reduce(findings[0]) { $1.level > $0.level ? $1 : $0 }
+        let word = isColoured ? TerminalText.painted(worst.level.word, worst.level) : worst.level.word
+        let count = "\(counted(reports.count, "resource")), \(counted(mounts.count, "mount"))"
+        return "\(node): \(word) - \(worst.level == .healthy ? count : worst.text)\n"
+    }
+
+    private static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
     /// The exit status of `yoke status`: the worst of all resources and mounts.
     package static func exitStatus(of reports: [ResourceReport], _ mounts: [MountReport] = []) -> Int32 {
         (reports.map { Health(of: $0).level } + mounts.map(\.health)).max()?.rawValue ?? 0
     }
 
-    private static func text(of report: ResourceReport) -> String {
+    private static func text(of report: ResourceReport, _ isColoured: Bool) -> String {
         let health = Health(of: report)
         let state = ResourceState(report.snapshot.volumes.map(\.state))
-        var lines = ["\(report.name): \(word(health.level)) - \(health.sentence)"]
+        let word = isColoured ? TerminalText.painted(health.level.word, health.level) : health.level.word
+        var lines = ["\(report.name): \(word) - \(health.sentence)"]
         lines.append("  role        \(state.role.name), peer \(state.peer.name)")
         var link = state.connection
         if let network = report.snapshot.network { link += ", protocol \(letter(network.wireProtocol))" }
@@ -39,14 +61,6 @@ package enum HumanStatus {
             return [line]
         }
         return [line, "             " + bar.dropFirst()]
-    }
-
-    private static func word(_ level: Health.Level) -> String {
-        switch level {
-        case .healthy: "healthy"
-        case .degraded: "degraded"
-        case .broken: "BROKEN"
-        }
     }
 
     static func letter(_ letter: NetworkOptions.WireProtocol) -> String {
@@ -74,7 +88,7 @@ extension HumanStatus {
     package static func json(of reports: [ResourceReport], _ mounts: [MountReport] = [], node: String) -> JSONText {
         let worst = (reports.map { Health(of: $0).level } + mounts.map(\.health)).max() ?? .healthy
         return .object([
-            .init("node", .string(node)), .init("health", .string(word(worst).lowercased())),
+            .init("node", .string(node)), .init("health", .string(worst.word.lowercased())),
             .init("resources", .array(reports.map(json(of:)))), .init("mounts", .array(mounts.map(\.json))),
         ])
     }
@@ -84,7 +98,7 @@ extension HumanStatus {
         let state = ResourceState(report.snapshot.volumes.map(\.state))
         func string(_ text: String?) -> JSONText { text.map(JSONText.string) ?? .null }
         return .object([
-            .init("name", .string(report.name)), .init("health", .string(word(health.level).lowercased())),
+            .init("name", .string(report.name)), .init("health", .string(health.level.word.lowercased())),
             .init("summary", .string(health.sentence)), .init("role", .string(state.role.name)),
             .init("peerRole", .string(state.peer.name)), .init("connection", .string(state.conn.name)),
             .init("protocol", string(report.snapshot.network.map { letter($0.wireProtocol) })),

@@ -17,6 +17,8 @@ package struct MountReport: Equatable, Sendable {
         package var heartbeatAgeMilliseconds: UInt64?
         /// Who goes on if the hosts lose each other, while that is in question.
         package var verdict: String?
+        /// The verdict is that nothing goes on here.
+        package var isFrozen = false
 
         package init(cluster: String, node: UInt8, members: [UInt8], alive: [UInt8]) {
             self.cluster = cluster
@@ -34,25 +36,35 @@ package struct MountReport: Equatable, Sendable {
     package var isFaulty = false
     /// Nil for a volume that the host has to itself.
     package var member: Member?
+    /// It is no mount yet, but a line of fstab that the daemon keeps, and this is what it waits for.
+    package var obstacle: String?
 
-    package init(source: String, directory: String, member: Member? = nil) {
+    package init(source: String, directory: String, member: Member? = nil, obstacle: String? = nil) {
         self.source = source
         self.directory = directory
         self.member = member
+        self.obstacle = obstacle
     }
 
+    /// A mount that waits serves nothing yet, but is on its way; one that has stopped, or is frozen, is broken.
     package var health: Health.Level {
-        if stopReason != nil { return .broken }
-        return isFaulty ? .degraded : .healthy
+        if stopReason != nil || member?.isFrozen == true { return .broken }
+        return obstacle != nil || isFaulty ? .degraded : .healthy
     }
 
-    private var state: String {
+    /// What is behind the name, without the details.
+    package var sentence: String {
+        if let obstacle { return "waits - \(obstacle)" }
         if let stopReason { return "STOPPED - \(stopReason)" }
+        if let member, member.isFrozen { return "FROZEN" }
         return (isFaulty ? "READ-ONLY after damage was found" : "mounted")
             + (member == nil ? ", for this host alone" : "")
     }
 
-    package var text: String {
+    package var text: String { text(isColoured: false) }
+
+    package func text(isColoured: Bool) -> String {
+        let state = isColoured ? TerminalText.painted(sentence, health) : sentence
         var lines = ["\(source) on \(directory): \(state)"]
         if let member {
             lines.append(
@@ -73,6 +85,9 @@ package struct MountReport: Equatable, Sendable {
         func list(_ nodes: [UInt8]) -> JSONText { .array(nodes.map { .number(UInt64($0)) }) }
         var members: [JSONText.Member] = [
             .init("source", .string(source)), .init("directory", .string(directory)),
+            .init("health", .string(health.word.lowercased())),
+            .init("isMounted", .boolean(obstacle == nil)),
+            .init("waitsFor", obstacle.map(JSONText.string) ?? .null),
             .init("isClustered", .boolean(member != nil)),
             .init("stopReason", stopReason.map(JSONText.string) ?? .null), .init("isFaulty", .boolean(isFaulty)),
         ]
@@ -114,6 +129,7 @@ extension VolumeMembership {
             alive: host.liveNodes.map(\.value))
         report.heartbeatAgeMilliseconds = lastBeat.map { (environment.now - $0).nanosecondsClamped / 1_000_000 }
         report.verdict = judge?.text
+        report.isFrozen = judge?.isFrozen ?? false
         return report
     }
 }

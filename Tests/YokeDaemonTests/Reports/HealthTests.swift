@@ -51,6 +51,37 @@ import Testing
                 """)
     }
 
+    @Test("with more than one thing the first line is for the host: how many are well, or what is worst")
+    func headline() {
+        var report = Samples.report([Samples.volume(Samples.connected)])
+        var mount = MountReport(source: "/dev/drbd0", directory: "/srv")
+        func first() -> String {
+            String(HumanStatus.text(of: [report], [mount], node: "alpha").prefix { $0 != "\n" })
+        }
+        #expect(first() == "alpha: healthy - 1 resource, 1 mount")
+        mount.obstacle = "the peer is not connected"
+        #expect(first() == "alpha: degraded - /srv: waits - the peer is not connected")
+        #expect(HumanStatus.exitStatus(of: [report], [mount]) == 1)
+        report = Samples.report([Samples.volume(DeviceState())])
+        #expect(first().hasPrefix("alpha: BROKEN - r0: not configured"))
+    }
+
+    @Test("a terminal gets colours, everything else plain text")
+    func colours() {
+        let report = Samples.report([Samples.volume(Samples.connected)])
+        let coloured = HumanStatus.text(of: [report], node: "alpha", isColoured: true)
+        #expect(coloured.hasPrefix("r0: \u{1b}[32mhealthy\u{1b}[0m - "))
+        #expect(!HumanStatus.text(of: [report], node: "alpha").contains("\u{1b}"))
+    }
+
+    @Test("a frozen mount is broken")
+    func frozen() {
+        var member = MountReport.Member(cluster: "web", node: 1, members: [0, 1], alive: [1])
+        member.isFrozen = true
+        let mount = MountReport(source: "/dev/drbd0", directory: "/srv", member: member)
+        #expect(mount.health == .broken && mount.text.hasPrefix("/dev/drbd0 on /srv: FROZEN\n"))
+    }
+
     @Test("JSON is well-formed and escapes")
     func json() {
         let value = JSONText.object([
