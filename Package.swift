@@ -171,8 +171,8 @@ let testTargets: [Target] = [
     tests(
         "YokeDaemonTests",
         [
-            "Administration", "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools",
-            "Replication",
+            "Administration", "Configuration", "DRBDLayout", "EngineKit", "FileSystem", "LinuxReactor",
+            "MetadataTools", "Replication",
             "YokeControl", "YokeDaemon", logging,
         ]),
     tests("DocumentationTests", ["Configuration", "VolumeTools", "YokeDaemon"]),

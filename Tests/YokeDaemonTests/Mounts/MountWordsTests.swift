@@ -1,3 +1,5 @@
+import FileSystem
+import LinuxReactor
 import Testing
 
 @testable import YokeDaemon
