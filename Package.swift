@@ -171,7 +171,12 @@ let testTargets: [Target] = [
             "YokeControl", "YokeDaemon", logging,
         ]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
-    tests("ClusterSimulationTests", ["ClusterSimulation", "FileSystemSimulation"]),
+    tests(
+        "ClusterSimulationTests",
+        [
+            "ClusterSimulation", "EngineKit", "EngineSimulation", "FileSystem", "FileSystemSimulation",
+            "LockSimulation", "O2Layout",
+        ]),
     tests("SimulatorTests", ["Simulator", "Replication", "EngineKit", "DRBDLayout", "LayoutKit"]),
 ]
 

@@ -12,7 +12,7 @@ internal import O2Layout
 /// the model does: one tree, no stale read. Beside it each host works in a directory of **its own** at the same time.
 /// In some histories a host dies in the middle: the others go on, what the dead one had synced is there, and nothing is
 /// there that never was.
-package struct ClusterHistory {
+package final class ClusterHistory {
     package struct Options: Sendable {
         package var stepCount = 150
         package var withDeath = true
@@ -35,6 +35,8 @@ package struct ClusterHistory {
     private let trace: ((String) -> Void)?
     private let random: SeededRandom
     private let cluster: SimulatedCluster
+    /// By their places among the hosts.
+    private var deadHosts: Set<Int> = []
     private var environment: VirtualEnvironment { cluster.environment }
 
     package static func run(
@@ -83,7 +85,7 @@ package struct ClusterHistory {
         let victim = Int(random.next(below: UInt64(hosts.count)))
         for step in 0..<options.stepCount {
             outcome.steps = step
-            try oneStep(own, shared, step == death ? (victim, hosts[victim]) : nil, isVictimDead: step > death)
+            try oneStep(own, shared, step == death ? (victim, hosts[victim]) : nil)
         }
         try finish(hosts, own, shared, victim: dies ? victim : nil)
         guard options.withFsck else { return }
@@ -110,7 +112,7 @@ package struct ClusterHistory {
         var hosts: [MountedHost] = []
         for address in cluster.configuration {
             hosts.append(
-                try wait("mounting") { () async throws(ClusterFailure) in
+                try wait("mounting") { [cluster] () async throws(ClusterFailure) in
                     try await MountedHost(address.node, in: cluster, disk)
                 })
         }
@@ -120,8 +122,7 @@ package struct ClusterHistory {
     private func workload(_ hosts: [MountedHost], top: String, index: Int) throws(ClusterFailure) -> Workload {
         let top = Array(top.utf8)
         let volumes = hosts.map { $0.volume! }
-        let environment = environment
-        let workload = try wait("making \(top)") { () async throws(ClusterFailure) -> Workload in
+        let workload = try wait("making \(top)") { [seed, environment] () async throws(ClusterFailure) -> Workload in
             do throws(FileSystemError) {
                 let root = try await volumes[0].rootDirectory()
                 defer { root.release() }
@@ -144,7 +145,7 @@ package struct ClusterHistory {
     // MARK: Steps
 
     private func oneStep(
-        _ own: [Workload], _ shared: Workload?, _ death: (index: Int, host: MountedHost)?, isVictimDead: Bool
+        _ own: [Workload], _ shared: Workload?, _ death: (index: Int, host: MountedHost)?
     ) throws(ClusterFailure) {
         var running = 0
         var failure: String?
@@ -161,37 +162,27 @@ package struct ClusterHistory {
                 running -= 1
             }
         }
-        var dead: Workload?
-        for (index, workload) in own.enumerated() {
-            if isDead(own, index) { continue }
+        for (index, workload) in own.enumerated() where !deadHosts.contains(index) {
             if index == death?.index {
                 // Its step never ends: it is under way at the end of the world.
-                dead = workload
                 environment.spawn { try? await workload.step() }
             } else {
                 start(workload, "host \(index)")
             }
         }
         if let shared { start(shared, "shared") }
-        if let death, dead != nil {
+        if let death {
             let delay = random.next(below: 3000)
-            let cluster = cluster
-            environment.call(at: environment.now + .microseconds(Int64(delay))) { death.host.die(in: cluster) }
-            deaths.indices.insert(death.index)
+            environment.call(at: environment.now + .microseconds(Int64(delay))) { [cluster] in
+                death.host.die(in: cluster)
+            }
+            deadHosts.insert(death.index)
         }
         let isDone = environment.run(limit: .seconds(120)) { running == 0 || failure != nil }
         if let failure { throw ClusterFailure(failure) }
         guard isDone else { throw ClusterFailure("\(running) operations never end") }
         for workload in settled { workload.settle() }
     }
-
-    private final class Deaths {
-        var indices: Set<Int> = []
-    }
-
-    private let deaths = Deaths()
-
-    private func isDead(_ own: [Workload], _ index: Int) -> Bool { deaths.indices.contains(index) }
 
     // MARK: The end
 

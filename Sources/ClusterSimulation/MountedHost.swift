@@ -17,7 +17,8 @@ package final class MountedHost {
 
     /// Boots, joins the domain and mounts.
     package init(
-        _ node: NodeNumber, in cluster: SimulatedCluster, _ common: MemoryDevice
+        _ node: NodeNumber, in cluster: SimulatedCluster, _ common: MemoryDevice,
+        _ options: MountOptions = MountOptions()
     ) async throws(ClusterFailure) {
         self.node = node
         let environment = cluster.environment
@@ -31,7 +32,7 @@ package final class MountedHost {
         }
         do throws(MountError) {
             volume = try await MountedVolume.mount(
-                device: disk, environment: environment, locks: locks, options: MountOptions(),
+                device: disk, environment: environment, locks: locks, options: options,
                 nodeNumber: UInt32(node.value))
         } catch {
             throw ClusterFailure("node \(node) cannot mount: \(error)")

@@ -57,7 +57,13 @@ final class CachedLock: ClusterLock {
         guard isAttached, level <= self.level, !isBusy, !isFinishingRaise, service.fence == nil else {
             return try await acquire(level)
         }
+        try await join(level)
+    }
+
+    /// One user more; the first one after the lock was away looks at what it protects anew.
+    private func join(_ level: LockLevel) async throws(FileSystemError) {
         if level == .exclusive { exclusiveUsers += 1 } else { sharedUsers += 1 }
+        if blocking > .null { startWorking() }
         do throws(FileSystemError) {
             try await refresh()
         } catch {
@@ -66,7 +72,8 @@ final class CachedLock: ClusterLock {
         }
     }
 
-    var isWantedElsewhere: Bool { blocking > .null }
+    /// Also while it is open whether this host may go on: what is remembered now would have to be taken back.
+    var isWantedElsewhere: Bool { blocking > .null || service.isSuspended && name.kind == .metadata }
 
     private func take(_ wanted: LockLevel, mayWait: Bool) async throws(FileSystemError) -> Bool {
         while true {
@@ -91,14 +98,7 @@ final class CachedLock: ClusterLock {
             guard try await raise(to: max(wanted, level), mayWait: mayWait) else { return false }
         }
         isFinishingRaise = false
-        if wanted == .exclusive { exclusiveUsers += 1 } else { sharedUsers += 1 }
-        if blocking > .null { startWorking() }
-        do throws(FileSystemError) {
-            try await refresh()
-        } catch {
-            release(wanted)
-            throw error
-        }
+        try await join(wanted)
         return true
     }
 
@@ -200,10 +200,24 @@ final class CachedLock: ClusterLock {
         changed.notify()
     }
 
+    var stateText: String {
+        let flags: [(Bool, String)] = [
+            (isBusy, "asking"), (isLowering, "lowering"), (isWorking, "working"), (isFinishingRaise, "just raised"),
+            (isRefreshing, "refreshing"), (needsRefresh, "to be refreshed"), (!isAttached, "not attached"),
+            (service.isFrozen, "recovery"), (service.isSuspended, "suspended"),
+        ]
+        let words = flags.filter(\.0).map(\.1).joined(separator: ", ")
+        let queue = service.domain.listing(of: name.resource).joined(separator: ";")
+        return "\(name.resource) at \(level), \(sharedUsers) and \(exclusiveUsers) users, wanted elsewhere at \(blocking), "
+            + "\(words); \(queue)"
+    }
+
     // MARK: Waiters elsewhere
 
     private func isBlocking(_ wanted: LockLevel) {
         if wanted > blocking { blocking = wanted }
+        // Told again: a request of ours may have been repeated after it was taken back.
+        if isWorking { changed.notify() }
         startWorking()
     }
 
@@ -268,7 +282,6 @@ final class CachedLock: ClusterLock {
         do throws(LockRequestError) {
             try await service.domain.lock(lock, target.mode)
             level = target
-            owner?.lowered(self, to: target)
         } catch {
             service.environment.log(.error, "\(name.resource) cannot be lowered: \(error)")
         }

@@ -18,6 +18,8 @@ package final class ClusterLockService: LockService {
     package private(set) var fence: String?
     /// A member died and its journal is not replayed: what metadata locks protect is old on the disk.
     package private(set) var isFrozen = false
+    /// It is open whether this host may go on; no recovery may begin either.
+    package private(set) var isSuspended = false
     /// Locks that the recovery itself takes.
     private var exempt: Set<LockName> = []
     let changed = AsyncSignal()
@@ -44,6 +46,16 @@ package final class ClusterLockService: LockService {
     package func thaw() {
         isFrozen = false
         exempt = []
+        changed.notify()
+    }
+
+    package func suspend() {
+        isSuspended = true
+    }
+
+    package func resume() {
+        guard isSuspended else { return }
+        isSuspended = false
         changed.notify()
     }
 
@@ -75,6 +87,7 @@ package final class ClusterLockService: LockService {
     }
 
     func mustWait(_ name: LockName) -> Bool {
-        isFrozen && fence == nil && name.kind == .metadata && !exempt.contains(name)
+        guard fence == nil, name.kind == .metadata else { return false }
+        return isSuspended || isFrozen && !exempt.contains(name)
     }
 }

@@ -11,9 +11,9 @@ package final class BlockCache {
     package let blockSize: Int
     package let byteCountMax: Int
 
-    /// Advanced by the owner when other hosts may have changed blocks: a block with a lower ``MetadataBlock/age`` than the
-    /// clock had then may be old.
-    package var clock: UInt64 = 0
+    /// Counts the times at which other hosts may have changed blocks: one with a lower ``MetadataBlock/age`` than the clock
+    /// had then may be old.
+    package private(set) var clock: UInt64 = 0
 
     let memory: BlockMemory
     /// For transfers of several blocks.
@@ -45,6 +45,12 @@ package final class BlockCache {
         self.blockSize = blockSize
         self.byteCountMax = byteCountMax
         memory = BlockMemory(blockSize: blockSize)
+    }
+
+    /// Other hosts may have changed blocks up to now. Answers the age of those that are read from now on.
+    package func advanceClock() -> UInt64 {
+        clock += 1
+        return clock
     }
 
     /// Blocks in memory.

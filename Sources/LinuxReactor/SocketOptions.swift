@@ -19,10 +19,10 @@ package struct SocketOptions: Equatable, Sendable {
     /// Settings that the kernel refuses keep its own values.
     func apply(to descriptor: Int32, family: Int32) {
         if sendBufferByteCount > 0 {
-            _ = yoke_set_option(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: sendBufferByteCount))
+            Self.setByteCount(sendBufferByteCount, SO_SNDBUFFORCE, else: SO_SNDBUF, of: descriptor)
         }
         if receiveBufferByteCount > 0 {
-            _ = yoke_set_option(descriptor, SOL_SOCKET, SO_RCVBUF, Int32(clamping: receiveBufferByteCount))
+            Self.setByteCount(receiveBufferByteCount, SO_RCVBUFFORCE, else: SO_RCVBUF, of: descriptor)
         }
         if noDelay && family != AF_UNIX {
             _ = yoke_set_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -31,5 +31,12 @@ package struct SocketOptions: Equatable, Sendable {
             let milliseconds = Int32(clamping: userTimeoutMilliseconds)
             _ = yoke_set_option(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
         }
+    }
+
+    /// Past `wmem_max` and `rmem_max` where that is allowed, as the kernel's own DRBD does.
+    private static func setByteCount(_ count: Int, _ forced: Int32, else limited: Int32, of descriptor: Int32) {
+        let count = Int32(clamping: count)
+        guard yoke_set_option(descriptor, SOL_SOCKET, forced, count) != 0 else { return }
+        _ = yoke_set_option(descriptor, SOL_SOCKET, limited, count)
     }
 }

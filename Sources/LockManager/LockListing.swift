@@ -1,15 +1,22 @@
 internal import EngineKit
-internal import O2Layout
+package import O2Layout
 
 // What an admin sees of a domain, as `debugfs.ocfs2 -R dlm_locks` shows it.
 
 extension LockDomain {
     /// One line for each resource and lock.
     package func listing() -> [String] {
-        resourcesInOrder.flatMap { resource in
-            ["\(resource.name) owner \(resource.owner.map(\.description) ?? "unknown") \(states(resource))"]
-                + resource.allLocks.map { "  \(describe($0))" }
-        }
+        resourcesInOrder.flatMap(lines)
+    }
+
+    /// The same of one resource; empty: this node does not know it.
+    package func listing(of name: ResourceName) -> [String] {
+        resources[name].map(lines) ?? []
+    }
+
+    private func lines(_ resource: LockResource) -> [String] {
+        ["\(resource.name) owner \(resource.owner.map(\.description) ?? "unknown") \(states(resource))"]
+            + resource.allLocks.map { "  \(describe($0))" }
     }
 
     private func states(_ resource: LockResource) -> String {

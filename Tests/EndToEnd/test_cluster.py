@@ -11,8 +11,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
-from cluster import FAST_TIMERS, MemberHost, both_primary, cluster_conf, make_volume, service_settings
-from hosts import Background, Failed, Network, wait_until
+from cluster import make_volume, mount_all, yoke_pair
+from hosts import Background, Network, wait_until
 from volumes import unlisted
 
 SIZE_MIB = 96
@@ -26,17 +26,8 @@ class Members(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.network = Network(with_kernel_hosts=False)
         self.addCleanup(self.network.close)
-        self.alpha = MemberHost("alpha", "10.99.0.21", SIZE_MIB, self.folder)
-        self.beta = MemberHost("beta", "10.99.0.22", SIZE_MIB, self.folder)
-        self.hosts = [self.alpha, self.beta]
-        make_volume(self.alpha.image, SIZE_MIB)
-        shutil.copyfile(self.alpha.image, self.beta.image)
-        conf = cluster_conf(self.hosts)
-        for host in self.hosts:
-            self.addCleanup(host.close)
-            host.configure_cluster(conf, service_settings(**FAST_TIMERS))
-            host.start()
-        both_primary(self.hosts)
+        self.hosts = yoke_pair(self.folder, SIZE_MIB, lambda host: self.addCleanup(host.close))
+        self.alpha, self.beta = self.hosts
 
     def tearDown(self):
         if os.environ.get("YOKE_SHOW_LOGS"):
@@ -46,9 +37,7 @@ class Members(unittest.TestCase):
             self.assertNotRegex(host.dmesg(), r"Fatal error|Illegal instruction", "%s trapped" % host.name)
 
     def both_mount(self):
-        waits = [Background(host.mount) for host in self.hosts]
-        for wait in waits:
-            wait.join(90)
+        mount_all(self.hosts)
 
     def assert_clean(self):
         """The volume has no fault; nobody has it mounted."""

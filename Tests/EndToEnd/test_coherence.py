@@ -3,16 +3,14 @@
 Run: python3 -m unittest -v test_coherence      (root; from this folder; binaries from scripts/build, or YOKE_BINARIES)
 """
 import os
-import shutil
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
-from cluster import FAST_TIMERS, MemberHost, both_primary, cluster_conf, make_volume, service_settings
+from cluster import end_pair, mount_all, yoke_pair
 from coherence import Coherence
 from hosts import Background, Network, wait_until
-from volumes import unlisted
 
 SIZE_MIB = 96
 
@@ -33,31 +31,12 @@ class YokePair(Coherence, unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="yoke-coherence-")
         cls.network = Network(with_kernel_hosts=False)
-        cls.one = MemberHost("alpha", "10.99.0.21", SIZE_MIB, cls.folder)
-        cls.two = MemberHost("beta", "10.99.0.22", SIZE_MIB, cls.folder)
-        cls.hosts = [cls.one, cls.two]
-        make_volume(cls.one.image, SIZE_MIB)
-        shutil.copyfile(cls.one.image, cls.two.image)
-        for host in cls.hosts:
-            host.configure_cluster(cluster_conf(cls.hosts), service_settings(**FAST_TIMERS))
-            host.start()
-        both_primary(cls.hosts)
-        waits = [Background(host.mount) for host in cls.hosts]
-        for wait in waits:
-            wait.join(90)
+        cls.hosts = cls.one, cls.two = yoke_pair(cls.folder, SIZE_MIB)
+        mount_all(cls.hosts)
 
     @classmethod
     def tearDownClass(cls):
-        try:
-            for host in cls.hosts:
-                host.umount()
-            faults = [unlisted(host.image) for host in cls.hosts]
-        finally:
-            for host in cls.hosts:
-                host.close()
-            cls.network.close()
-            shutil.rmtree(cls.folder, ignore_errors=True)
-        assert faults == [[], []], faults
+        end_pair(cls.hosts, cls.network, cls.folder, lambda host: host.umount())
 
     def tearDown(self):
         for host in self.hosts:

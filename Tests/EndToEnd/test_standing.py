@@ -3,15 +3,13 @@
 Run: python3 -m unittest -v test_standing      (root; from this folder; binaries from scripts/build, or YOKE_BINARIES)
 """
 import os
-import shutil
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Harness"))
-from cluster import DUAL, FAST, FAST_TIMERS, MemberHost, both_primary, cluster_conf, make_volume, service_settings
-from hosts import Network, configuration, run, wait_until
-from volumes import unlisted
+from cluster import DUAL, FAST, end_pair, yoke_pair
+from hosts import Network, configuration, wait_until
 
 SIZE_MIB = 96
 
@@ -21,15 +19,7 @@ class Standing(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="yoke-standing-")
         cls.network = Network(with_kernel_hosts=False)
-        cls.alpha = MemberHost("alpha", "10.99.0.21", SIZE_MIB, cls.folder)
-        cls.beta = MemberHost("beta", "10.99.0.22", SIZE_MIB, cls.folder)
-        cls.hosts = [cls.alpha, cls.beta]
-        make_volume(cls.alpha.image, SIZE_MIB)
-        shutil.copyfile(cls.alpha.image, cls.beta.image)
-        for host in cls.hosts:
-            host.configure_cluster(cluster_conf(cls.hosts), service_settings(**FAST_TIMERS))
-            host.start()
-        both_primary(cls.hosts)
+        cls.hosts = cls.alpha, cls.beta = yoke_pair(cls.folder, SIZE_MIB)
         text = configuration(cls.hosts, net=DUAL, disk=FAST,
                              startup="become-primary-on both; wfc-timeout 10; degr-wfc-timeout 10;")
         for host in cls.hosts:
@@ -42,18 +32,9 @@ class Standing(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        try:
-            for host in cls.hosts:
-                host.umount(check=False)
-            for host in cls.hosts:
-                host.stop()
-            faults = [unlisted(host.image) for host in cls.hosts]
-        finally:
-            for host in cls.hosts:
-                host.close()
-            cls.network.close()
-            shutil.rmtree(cls.folder, ignore_errors=True)
-        assert faults == [[], []], faults
+        for host in cls.hosts:
+            host.umount(check=False)
+        end_pair(cls.hosts, cls.network, cls.folder, lambda host: host.stop())
 
     def up(self, host, seconds=60):
         def mounted():

@@ -4,8 +4,10 @@ A daemon's mounts are in the mount namespace of its process: `sh` runs commands 
 """
 import os
 import re
+import shutil
 
-from hosts import Failed, YokeHost, configuration, run, wait_until
+from hosts import Background, Failed, YokeHost, configuration, run
+from volumes import unlisted
 
 DUAL = ("protocol C; allow-two-primaries yes; after-sb-0pri discard-zero-changes; after-sb-1pri discard-secondary; "
         "after-sb-2pri disconnect; ")
@@ -91,3 +93,39 @@ def both_primary(hosts, net=DUAL, port=7788):
         host.drbdadm("primary", "r0")
     for host in hosts:
         host.wait_for(role="Primary/Primary")
+
+
+def yoke_pair(folder, size_mib, made=lambda host: None):
+    """alpha (node 0) and beta (node 1), running, with one volume of the cluster, Primary on both. `made` is told of each
+    host before anything can fail."""
+    hosts = [MemberHost("alpha", "10.99.0.21", size_mib, folder), MemberHost("beta", "10.99.0.22", size_mib, folder)]
+    make_volume(hosts[0].image, size_mib)
+    shutil.copyfile(hosts[0].image, hosts[1].image)
+    conf = cluster_conf(hosts)
+    for host in hosts:
+        made(host)
+        host.configure_cluster(conf, service_settings(**FAST_TIMERS))
+        host.start()
+    both_primary(hosts)
+    return hosts
+
+
+def mount_all(hosts):
+    """All at once."""
+    waits = [Background(host.mount) for host in hosts]
+    for wait in waits:
+        wait.join(90)
+
+
+def end_pair(hosts, network, folder, leave):
+    """The end of a class with a pair: `leave` unmounts; the volume on both disks has no fault."""
+    try:
+        for host in hosts:
+            leave(host)
+        faults = [unlisted(host.image) for host in hosts]
+    finally:
+        for host in hosts:
+            host.close()
+        network.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert faults == [[] for _ in hosts], faults

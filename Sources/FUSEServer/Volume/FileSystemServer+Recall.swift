@@ -87,7 +87,32 @@ extension FileSystemServer: KernelCache where Operations == MountedVolume {
         if level == .null { invalidate(inode, pagesFrom: nil) { _ in } }
     }
 
-    package func lowered(_ inode: Inode, to level: LockLevel) {}
+    /// What requests for a node may wait for: for the log.
+    package func waits(of id: UInt64) -> String? {
+        guard let record = nodes.record(id) else { return nil }
+        return "node \(id): \(record.pages.stateText); \(record.node.metaLock.stateText)"
+    }
+
+    package func recallPages(while isNeeded: () -> Bool) async {
+        for id in nodes.ids where isNeeded() && phase == .serving {
+            guard let record = nodes.record(id), !record.node.isDirectory, record.pages.mayExist,
+                !record.pages.isRecalling
+            else { continue }
+            do throws(FileSystemError) {
+                try await recallPages(record)
+            } catch {
+                // Told by the recall; tried again as long as it is needed.
+            }
+        }
+    }
+
+    package func forgetEverything(pages: Bool) {
+        guard phase == .serving else { return }
+        for id in nodes.ids {
+            guard let node = nodes.record(id)?.node else { continue }
+            invalidate(node, pagesFrom: pages || node.isDirectory ? 0 : nil) { _ in }
+        }
+    }
 
     package func namesWereTaken(of child: UInt64, in directory: UInt64) {
         guard let record = nodes.record(child) else { return }

@@ -61,6 +61,12 @@ final class KernelPages {
         changed.notify()
     }
 
+    /// For whoever looks for a request that hangs.
+    var stateText: String {
+        "\(reads.count) reads, \(writeTails.count) writes, \(writeBackCount) written back"
+            + (isRecalling ? ", being taken back" : "")
+    }
+
     private static func pages(_ byteOffset: UInt64, _ byteCount: Int) -> ByteRange {
         let first = byteOffset / pageByteCount * pageByteCount
         let end = byteOffset.addingReportingOverflow(UInt64(max(byteCount, 1)))

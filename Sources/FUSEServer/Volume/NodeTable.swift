@@ -43,6 +43,9 @@ struct NodeTable<Node: FileSystemNode> {
 
     var count: Int { records.count }
 
+    /// In order.
+    var ids: [UInt64] { records.keys.sorted() }
+
     func record(_ id: UInt64) -> NodeRecord<Node>? {
         id == Self.rootID ? root : records[id]
     }

@@ -64,7 +64,7 @@ final class SpaceBook {
 extension MountedVolume {
     func usedSpace() throws(FileSystemError) -> SpaceBook {
         if let stopReason { throw .aborted(stopReason) }
-        guard let space, !isReadOnly else { throw .readOnly }
+        guard let space else { throw .readOnly }
         return space
     }
 

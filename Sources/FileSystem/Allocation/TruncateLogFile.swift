@@ -114,7 +114,7 @@ final class TruncateLogFile {
         await flushLock.lock(.exclusive)
         defer { flushLock.unlock(.exclusive) }
         guard count > 0 else { return }
-        try volume.requireWritable()
+        try volume.requireWriting()
         flushing = count
         defer {
             flushing = 0

@@ -32,7 +32,7 @@ extension FileData {
     /// As ``flush(dataOnly:)`` for one who holds ``changeLock``.
     func flushChanging(dataOnly: Bool = false) async throws(FileSystemError) {
         guard needsFlush else { return }
-        try volume.requireWritable()
+        try volume.requireWriting()
         if inode.attributes.dynamicFeatures.contains(.hasRefcount) {
             for range in dirty.ranges.ranges { try await endSharingChanging(of: range) }
         }

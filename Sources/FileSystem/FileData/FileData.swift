@@ -10,9 +10,10 @@ internal import OCFS2Layout
 /// **Size.** `attributes.size` is what everybody sees. The dinode gets ``storedSize``, which follows when the bytes are on
 /// disk: after a crash a file ends where its data ends. What lies on disk behind ``storedSize`` is never shown.
 ///
-/// **Locks** (in this order): the inode's gate, W and M, taken by the operations; then ``changeLock``, held by whoever
-/// changes the mapping (one at a time), behind ``cacheLock`` of whoever fills the cache; then ``mappingLock``, shared by those who do I/O by the mapping, exclusive while
-/// it changes; then reservations and the journal handle. A flush takes only the last ones: it may run any time.
+/// **Locks** (in this order): the inode's gate, W and M, taken by the operations; then ``cacheLock`` of whoever fills the
+/// cache; ``changeLock``, held by whoever changes the mapping (one at a time); then ``mappingLock``, shared by those who
+/// do I/O by the mapping, exclusive while it changes; then reservations and the journal handle. A flush takes only the
+/// last ones: it may run any time.
 package final class FileData {
     unowned let inode: Inode
     unowned let volume: MountedVolume

@@ -7,19 +7,15 @@ extension MountedVolume {
     func nameWasTaken(ofInode number: UInt64) async {
         guard let inode = inodeTable[number], !inode.isGone, !inode.isFixed, !inode.isNew else { return }
         inode.mayBeOrphaned = true
-        guard inode.openCount == 0 else { return }
-        await detach(inode)
+        await letGo(of: inode)
     }
 
-    /// As after the last close, for an orphan that was looked at.
+    /// Gives the open lock of an inode up that nobody has open here. The next user takes it again, if the inode is still
+    /// there.
     func letGo(of inode: Inode) async {
-        guard !locks.isLocal, !inode.isGone, inode.openCount == 0 else { return }
-        await detach(inode)
-    }
-
-    /// Gives the open lock up. The next user takes it again, if the inode is still there.
-    private func detach(_ inode: Inode) async {
-        guard !inode.isDetached, !inode.isBeingWiped else { return }
+        guard !locks.isLocal, !inode.isGone, inode.openCount == 0, !inode.isDetached, !inode.isBeingWiped else {
+            return
+        }
         inode.isDetached = true
         inode.openLock.release(.protectedRead)
         await inode.openLock.drop()
@@ -28,11 +24,12 @@ extension MountedVolume {
     /// The last handle of an inode was closed that another host may have unlinked: this host frees it then, or lets go of
     /// it for one that has it open still.
     func closedLast(_ inode: Inode) {
-        guard inode.mayBeOrphaned, !inode.isDetached, !inode.isGone, !isReadOnly else { return }
+        guard inode.mayBeOrphaned, !inode.isDetached, !inode.isGone else { return }
         inode.retain()
         tasks.start(environment) { [self] in
             await wipe(inode)
-            if inode.openCount == 0, !inode.isGone, inode.attributes.linkCount == 0 { await detach(inode) }
+            // One who frees nothing does not know whether it is an orphan.
+            if isReadOnly || inode.attributes.linkCount == 0 { await letGo(of: inode) }
             inode.release()
         }
     }

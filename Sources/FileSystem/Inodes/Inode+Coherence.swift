@@ -11,8 +11,7 @@ extension Inode: ClusterLockOwner {
     package func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError) {
         // A host alone is the only one that changes the volume.
         guard !volume.locks.isLocal, lock === metaLock else { return }
-        volume.cache.clock += 1
-        validSince = volume.cache.clock
+        validSince = volume.cache.advanceClock()
         if isNew {
             isNew = false
             return
@@ -62,11 +61,6 @@ extension Inode: ClusterLockOwner {
         if self === volume.space?.bitmap.inode { try await volume.keepPromises() }
         // All that was changed under the lock has to be in its place: others read the disk, not our journal.
         try await volume.checkpoint()
-    }
-
-    package func lowered(_ lock: any ClusterLock, to level: LockLevel) {
-        guard lock === metaLock else { return }
-        volume.kernelCache?.lowered(self, to: level)
     }
 
     /// What a kernel's host takes the attributes from without reading the dinode. Spec: ocfs2-cluster 5.1.

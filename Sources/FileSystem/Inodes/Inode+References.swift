@@ -80,16 +80,12 @@ extension MountedVolume {
     /// Takes every inode out of memory that nobody uses. The mount ends.
     func evictAll() async {
         // Giving locks back costs messages: many at a time.
-        let ended = AsyncSignal()
-        var running = 0
+        let evictions = BackgroundTasks()
         for _ in 0..<(locks.isLocal ? 1 : 64) {
-            running += 1
-            environment.spawn { [self] in
+            evictions.start(environment) { [self] in
                 while let oldest = inodeTable.takeOldest(above: 0) { await evict(oldest, isLast: true) }
-                running -= 1
-                ended.notify()
             }
         }
-        while running > 0 { await ended.wait() }
+        await evictions.wait()
     }
 }

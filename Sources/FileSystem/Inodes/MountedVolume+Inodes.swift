@@ -79,8 +79,7 @@ extension MountedVolume {
             try await held.open.acquire(.protectedRead)
             do throws(FileSystemError) {
                 return try await held.meta.with(.protectedRead) { () async throws(FileSystemError) in
-                    if !locks.isLocal { cache.clock += 1 }
-                    let age = cache.clock
+                    let age = locks.isLocal ? 0 : cache.advanceClock()
                     let block = try await dinodeBlock(number, notOlderThan: age)
                     let inode = Inode(volume: self, block: block, locks: held, isFixed: false)
                     inode.validSince = age

@@ -62,14 +62,8 @@ package protocol ClusterLockOwner: AnyObject {
     func prepareToLower(
         _ lock: any ClusterLock, from held: LockLevel, to level: LockLevel
     ) async throws(FileSystemError)
-    /// It has been lowered to `level`.
-    func lowered(_ lock: any ClusterLock, to level: LockLevel)
     /// What travels with the lock when EX is given up; nil: leave it as it was.
     func value(of lock: any ClusterLock) -> LockValueBlock?
-}
-
-extension ClusterLockOwner {
-    package func lowered(_ lock: any ClusterLock, to level: LockLevel) {}
 }
 
 /// One lock of the cluster as this host caches it. Several tasks of one host may hold it at once, whatever the level:
@@ -92,6 +86,12 @@ package protocol ClusterLock: AnyObject {
     func release(_ level: LockLevel)
     /// Nobody uses the object any more: gives the lock back to the cluster.
     func drop() async
+    /// Who uses it and what it waits for, for whoever looks for a request that hangs.
+    var stateText: String { get }
+}
+
+extension ClusterLock {
+    package var stateText: String { "\(level)" }
 }
 
 /// Where cluster locks come from: the lock manager, or this host alone.
@@ -103,6 +103,10 @@ package protocol LockService: AnyObject {
     /// these names. Spec: ocfs2-cluster 16.
     func freeze(except names: Set<LockName>)
     func thaw()
+    /// Until ``resume()`` no metadata lock is given to anybody here, cached ones included: it is open whether this host may
+    /// go on. Independent of ``freeze(except:)``.
+    func suspend()
+    func resume()
     /// Every request fails from now on.
     func fence(_ reason: String)
 }
@@ -110,6 +114,8 @@ package protocol LockService: AnyObject {
 extension LockService {
     package func freeze(except names: Set<LockName>) {}
     package func thaw() {}
+    package func suspend() {}
+    package func resume() {}
     package func fence(_ reason: String) {}
 }
 

@@ -4,9 +4,16 @@ struct FileLockKey: Hashable {
     var owner: UInt64
 }
 
+/// A lock that is held.
 struct FileLock {
     var lock: any ClusterLock
     var level: LockLevel
+
+    /// Gives it up altogether.
+    func end() async {
+        lock.release(level)
+        await lock.drop()
+    }
 }
 
 // flock(2) among the hosts of a cluster: each open file has a lock of its own, which is never cached, and competes with
@@ -48,18 +55,13 @@ extension MountedVolume {
 
     /// Nothing happens if `owner` has none.
     package func unlockFile(_ inode: Inode, owner: UInt64) async {
-        guard let held = fileLocks.removeValue(forKey: FileLockKey(inode: inode.number, owner: owner)) else { return }
-        held.lock.release(held.level)
-        await held.lock.drop()
+        await fileLocks.removeValue(forKey: FileLockKey(inode: inode.number, owner: owner))?.end()
     }
 
     /// The mount ends.
     func unlockAllFiles() async {
         let all = fileLocks.sorted { ($0.key.inode, $0.key.owner) < ($1.key.inode, $1.key.owner) }
         fileLocks = [:]
-        for (_, held) in all {
-            held.lock.release(held.level)
-            await held.lock.drop()
-        }
+        for (_, held) in all { await held.end() }
     }
 }

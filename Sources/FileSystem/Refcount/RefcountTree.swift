@@ -67,8 +67,7 @@ final class RefcountTree {
 extension RefcountTree: ClusterLockOwner {
     func refresh(_ lock: any ClusterLock, from value: LockValueBlock?) async throws(FileSystemError) {
         guard !volume.locks.isLocal else { return }
-        volume.cache.clock += 1
-        validSince = volume.cache.clock
+        validSince = volume.cache.advanceClock()
     }
 
     func prepareToLower(

@@ -28,14 +28,20 @@ extension VolumeProbe {
 }
 
 extension MountedVolume {
-    /// Spec: o2cb 6.1.
+    /// Bytes of the signs of life of all nodes: a sector each. Spec: o2cb 6.1.
+    var heartbeatByteCount: Int { HeartbeatRegion.nodeCount * device.sectorByteCount }
+
+    /// Where they lie.
+    func heartbeatBlocks() async throws(FileSystemError) -> [UInt64] {
+        try await dataBlocks(
+            of: try await systemInode(.heartbeat), count: geometry.blocks(coveringBytes: UInt64(heartbeatByteCount)))
+    }
+
     fileprivate func heartbeatOffset() async throws(FileSystemError) -> UInt64 {
-        let inode = try await systemInode(.heartbeat)
-        let byteCount = UInt64(HeartbeatRegion.nodeCount * device.sectorByteCount)
-        let blocks = try await dataBlocks(of: inode, count: geometry.blocks(coveringBytes: byteCount))
+        let blocks = try await heartbeatBlocks()
         guard let first = blocks.first, let last = blocks.last, last - first + 1 == UInt64(blocks.count) else {
-            throw report(
-                Corruption(block: inode.number, inode: inode.number, what: "the heartbeat file is not in one piece"))
+            let number = try await systemInode(.heartbeat).number
+            throw report(Corruption(block: number, inode: number, what: "the heartbeat file is not in one piece"))
         }
         return geometry.byteOffset(ofBlock: first)
     }

@@ -17,6 +17,40 @@ extension MountedVolume {
     package func fence(_ reason: String) {
         locks.fence(reason)
         stop(reason)
+        // Others may change what the kernel remembers.
+        kernelCache?.forgetEverything(pages: true)
+    }
+
+    /// How long it may be open whether this host goes on before the kernel's caches are given up: most verdicts come
+    /// sooner. Much less than the other host waits before it goes on alone.
+    private static var recallDelay: Duration { .milliseconds(300) }
+    private static var recallInterval: Duration { .milliseconds(100) }
+
+    /// It is open whether this host may go on, and the other one may change everything: until ``resume()`` nothing is read
+    /// or changed here, and what the kernel remembers is taken back, so that nobody reads what was.
+    package func suspend() {
+        guard !locks.isLocal, !isSuspended else { return }
+        isSuspended = true
+        locks.suspend()
+        suspensionCount += 1
+        let number = suspensionCount
+        tasks.start(environment) { [self] in
+            let isNeeded = { [self] in isSuspended && suspensionCount == number && stopReason == nil && !hasLeft }
+            await environment.sleep(until: environment.now + Self.recallDelay)
+            if isNeeded() { kernelCache?.forgetEverything(pages: false) }
+            while isNeeded() {
+                // Again and again: requests that held a lock when it began may still bring pages.
+                await kernelCache?.recallPages(while: isNeeded)
+                await environment.sleep(until: environment.now + Self.recallInterval)
+            }
+        }
+    }
+
+    /// This host goes on.
+    package func resume() {
+        guard isSuspended else { return }
+        isSuspended = false
+        locks.resume()
     }
 
     private var journalLockNames: [LockName] {

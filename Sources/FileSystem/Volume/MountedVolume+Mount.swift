@@ -8,8 +8,9 @@ extension MountedVolume {
 
     /// Mounts the volume on the device. Spec: ocfs2-disk-2 21.1.
     ///
-    /// A volume mounted read-only takes no slot; logs of dirty journals are brought to their places, which needs a device
-    /// that can be written.
+    /// A volume that a host alone mounts read-only takes no slot; logs of dirty journals are brought to their places, which
+    /// needs a device that can be written. A member of a cluster takes its slot also then: it recovers members that die.
+    /// Spec: ocfs2-cluster 17.
     ///
     /// - Parameter nodeNumber: this host's number in the cluster; 0 for a host alone.
     package static func mount(
@@ -26,7 +27,7 @@ extension MountedVolume {
         try await mounting { () async throws(FileSystemError) in try await volume.loadSystemDirectory() }
         try await volume.requireSolitude()
         do throws(MountError) {
-            if volume.isReadOnly {
+            if volume.isReadOnly, volume.isAlone || device.isReadOnly {
                 try await volume.startReading()
             } else {
                 try await volume.startWriting()

@@ -3,7 +3,7 @@ package import Journal
 extension MountedVolume {
     /// Opens a journal handle. `readOnly` and `aborted` when the mount does not write (any more).
     package func begin(credits: Int) async throws(FileSystemError) -> JournalHandle {
-        try requireWritable()
+        try requireWriting()
         let journal = try usedJournal()
         do throws(JournalError) {
             return try await journal.begin(credits: credits)

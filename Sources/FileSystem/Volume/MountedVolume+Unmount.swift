@@ -48,7 +48,7 @@ extension MountedVolume {
 
     private func leave() async throws(FileSystemError) {
         guard let journal, let space, stopReason == nil else { return }
-        guard !isReadOnly else {
+        guard !isFaulty else {
             // After errors=remount-ro: what was changed before is sound; the rest is left to the next mount.
             return try await checkpoint()
         }

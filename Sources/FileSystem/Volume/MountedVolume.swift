@@ -27,12 +27,16 @@ package final class MountedVolume {
     /// S
     package let superblockLock: any ClusterLock
 
-    /// This host's slot; 0 of a volume mounted read-only without one.
+    /// This host's slot; 0 of a volume that a host alone mounts read-only, without one.
     package internal(set) var slot = 0
-    /// Nothing is written, by option, or by `errors=remount-ro`.
+    /// Files are not changed, by option, or by `errors=remount-ro`.
     package internal(set) var isReadOnly: Bool
+    /// Damage was found that made the mount read-only.
+    package internal(set) var isFaulty = false
     /// Why the mount has stopped for good; every change fails with it.
     package internal(set) var stopReason: String?
+    /// Told once, when the mount stops for good. The other members wait for this host's locks until it is none.
+    package var onStop: ((String) -> Void)?
 
     /// What the kernel remembers of this volume's files; nil: nothing that other hosts could make wrong.
     package weak var kernelCache: (any KernelCache)?
@@ -50,6 +54,11 @@ package final class MountedVolume {
     var systemInodes: [SystemFile: Inode] = [:]
     let inodeTable = InodeTable()
     let tasks = BackgroundTasks()
+    /// What the journal waits for: for the log.
+    package var journalWaits: String { journal?.waits ?? "none" }
+    /// It is open whether this host may go on.
+    var isSuspended = false
+    var suspensionCount = 0
     let writeBack = WriteBack()
     /// Those that were used, by the block of the root.
     var refcountTrees: [UInt64: RefcountTree] = [:]

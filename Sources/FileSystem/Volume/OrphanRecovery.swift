@@ -6,7 +6,10 @@ internal import OCFS2Layout
 // Orphan directories of slots whose host is gone. Spec: ocfs2-disk-2 21.4.
 extension MountedVolume {
     /// Wipes what is left in the orphan directory of a slot, and ends direct writes that were under way.
+    ///
+    /// A read-only mount leaves them to the others.
     func recoverOrphans(slot: Int) async {
+        guard !isReadOnly else { return }
         do throws(FileSystemError) {
             let directory = try await orphanDirectory(slot: slot)
             let entries = try await directory.gate.with(.shared) {

@@ -30,11 +30,8 @@ extension MountedVolume {
     /// The used part of each node's block.
     private func signsOfLife() async throws(MountError) -> [[UInt8]] {
         do throws(FileSystemError) {
-            let inode = try await systemInode(.heartbeat)
-            let sector = device.sectorByteCount
-            let byteCount = HeartbeatRegion.nodeCount * sector
-            let blocks = try await dataBlocks(of: inode, count: geometry.blocks(coveringBytes: UInt64(byteCount)))
-            guard let first = blocks.first else { return [] }
+            guard let first = try await heartbeatBlocks().first else { return [] }
+            let (sector, byteCount) = (device.sectorByteCount, heartbeatByteCount)
             let slice = IOSlice(buffer: IOBuffer(byteCount: byteCount), offset: 0, count: byteCount)
             do throws(BlockDeviceError) {
                 try await device.read(slice, at: geometry.byteOffset(ofBlock: first))

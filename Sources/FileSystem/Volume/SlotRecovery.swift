@@ -52,8 +52,7 @@ extension MountedVolume {
     /// System files that belong to a slot have no lock that would tell when they changed.
     private func rereadUnlocked(_ inode: Inode) async throws(FileSystemError) {
         guard !locks.isLocal else { return }
-        cache.clock += 1
-        inode.validSince = cache.clock
+        inode.validSince = cache.advanceClock()
         try await reload(inode)
     }
 }

@@ -84,6 +84,14 @@ package struct FUSEMount: Sendable {
         }
     }
 
+    /// Takes mounts out of the way whose server has died without unmounting: nobody can use them any more.
+    package static func detachDead(_ directory: String) {
+        var facts = stat()
+        while stat(directory, &facts) != 0, errno == ENOTCONN {
+            guard yoke_unmount(directory, YOKE_UNMOUNT_DETACH) == 0 else { return }
+        }
+    }
+
     /// Ends a mount that nobody uses. Errors: EBUSY. May wait for the server: never from the thread that serves.
     package static func unmount(_ directory: String) throws(DeviceNodeError) {
         guard yoke_unmount(directory, 0) == 0 else {

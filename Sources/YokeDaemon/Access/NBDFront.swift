@@ -36,7 +36,8 @@ final class NBDFront: Sendable {
             reactor.post { [self] in
                 let listener = FrontListener(front: self, reactor: reactor, daemon: daemon)
                 do throws(SystemError) {
-                    _ = try reactor.listen(on: .unix(path: path), backlog: 64, handler: listener)
+                    _ = try reactor.listen(
+                        on: .unix(path: path), options: NBDDoor.unixSocketOptions, backlog: 64, handler: listener)
                 } catch {
                     daemon.logger.warning("no NBD socket for all exports at \(path): \(error)")
                 }

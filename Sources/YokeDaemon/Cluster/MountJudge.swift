@@ -1,8 +1,6 @@
 internal import Arbitration
-internal import ClusterNet
 internal import DRBDLayout
 internal import EngineKit
-internal import LinuxReactor
 internal import O2Layout
 internal import Replication
 
@@ -20,8 +18,9 @@ internal import Replication
 /// policy is left alone; then ``MemberDevice`` holds writes and completions of the filesystem.
 ///
 /// **Silence.** Signs of life on the disk are replicated every two seconds, so a connection that works is never silent
-/// for longer. One that is, while the peer's door is silent as well, is given up here, before the signs of life that
-/// wait for it are missed by this host itself.
+/// for longer. One that is, while the peer's door is silent as well, is given up here. Until it is, the signs of life
+/// that wait for it are not missed by this host itself: the last one may be two seconds older than the cut. The other
+/// host goes on alone three seconds later at the earliest, and no write is acknowledged without it.
 ///
 /// **Sleep.** A host that stood still for ``silenceLimit`` may have been judged: it is no member any more. The verdict
 /// of silence comes later than that in any case, since evidence is collected for as long.
@@ -35,16 +34,18 @@ final class MountJudge {
     private static let probeTimeout = Duration.milliseconds(1500)
     private static let silenceLimit = Duration.seconds(3)
     private static let lookInterval = Duration.milliseconds(500)
+    /// What makes a silence of the connection remarkable, and how long it may be before it is judged: found out, asked
+    /// about, and some time for a busy host.
+    private static let silenceUnderWatch = Duration.seconds(1)...Duration.seconds(7)
 
     let peer: NodeNumber
-    private unowned let membership: VolumeMembership
-    private unowned let runner: ResourceRunner
-    private let volume: VolumeNumber
-    private let reactor: Reactor
-    private let reference: SocketAddress?
+    private unowned let membership: any JudgedMembership
+    private let link: any JudgedLink
+    private let witnesses: any JudgeWitnesses
+    private let environment: any EngineEnvironment
     private var arbiter: Arbiter
-    private var probe: PeerProbe?
-    private var referenceProbe: ReferenceProbe?
+    private var probe: (any JudgeProbe)?
+    private var referenceProbe: (any JudgeProbe)?
     /// Counts the ticks that were armed: only the last one does something.
     private var armed: UInt64 = 0
     private var shown = Arbiter.Verdict.together
@@ -57,26 +58,23 @@ final class MountJudge {
     private var fencingCall: HandlerRunID?
 
     /// - Parameters:
-    ///   - volume: the volume of the runner that is mounted.
+    ///   - isPreferred: this host goes on when nothing else decides; true on one of the two.
     ///   - isConnected: the replication connection is there.
-    ///   - reference: an address beyond the peer that tells whether this host is cut off; nil: none is known.
     init(
-        peer: NodeNumber, of membership: VolumeMembership, on runner: ResourceRunner, _ volume: VolumeNumber,
-        isConnected: Bool, reference: SocketAddress?
+        peer: NodeNumber, isPreferred: Bool, of membership: any JudgedMembership, on link: any JudgedLink,
+        witnesses: any JudgeWitnesses, isConnected: Bool
     ) {
         self.peer = peer
-        self.volume = volume
         self.membership = membership
-        self.runner = runner
+        self.link = link
+        self.witnesses = witnesses
         self.isConnected = isConnected
-        reactor = runner.reactor
-        self.reference = reference
-        var options = Arbiter.Options(
-            isPreferred: membership.host.node < peer, hasReferences: reference != nil)
+        environment = membership.environment
+        var options = Arbiter.Options(isPreferred: isPreferred, hasReferences: witnesses.hasReference)
         options.patience = Self.silenceLimit
         arbiter = Arbiter(paths: [Self.dataPath, Self.lockPath], options: options)
-        lastLook = reactor.now
-        runner.fencePeer = { [weak self] id in self?.fencePeer(id) ?? false }
+        lastLook = environment.now
+        link.fencePeer = { [weak self] id in self?.fencePeer(id) ?? false }
         updatePolicy()
         look()
     }
@@ -112,7 +110,7 @@ final class MountJudge {
     func end() {
         let hasStopped = hasEnded
         hasEnded = true
-        runner.fencePeer = nil
+        link.fencePeer = nil
         setPolicy(false)
         guard !hasStopped else { return }
         endProbes()
@@ -130,13 +128,13 @@ final class MountJudge {
 
     private func yield() {
         guard ownsPolicy else { return }
-        runner.begin(.yieldToPeer(volume)) { [self] _ in
+        link.yieldToPeer { [self] in
             let waits = fencingCall
             fencingCall = nil
             setPolicy(false)
             guard let waits else { return }
             let peerIsPrimary: Int32 = 6
-            runner.handle(.handlerExited(waits, status: peerIsPrimary))
+            link.answerFencing(waits, status: peerIsPrimary)
         }
     }
 
@@ -163,7 +161,7 @@ final class MountJudge {
             take(.path(Self.dataPath, .silent))
             knock()
         } else if case .frozen = verdict, new.conn == .standAlone, old.conn != .standAlone {
-            membership.host.fence("the other host went on alone while this one was frozen")
+            membership.fence("the other host went on alone while this one was frozen")
         } else if new.conn >= .connected, verdict != .together {
             take(.path(Self.dataPath, .alive))
             if new.disk == .upToDate, new.pdsk == .upToDate { reunite() }
@@ -171,7 +169,7 @@ final class MountJudge {
     }
 
     /// The peer is a member, and one that judges by the same rules.
-    private var isJudging: Bool { membership.members.contains(peer) && membership.host.net.isYoke(peer) == true }
+    private var isJudging: Bool { membership.members.contains(peer) && membership.isYoke(peer) == true }
 
     /// The other host may have judged meanwhile.
     func hasSlept(_ now: Instant) -> Bool { !hasEnded && isJudging && now - lastLook > Self.silenceLimit }
@@ -191,21 +189,20 @@ final class MountJudge {
 
     /// Also before the peer is a member: a moment later it may be.
     private func updatePolicy() {
-        let mayJudge = membership.host.net.isYoke(peer) != false
+        let mayJudge = membership.isYoke(peer) != false
         if verdict == .together, isConnected, ownsPolicy != mayJudge { setPolicy(mayJudge) }
     }
 
     /// Makes the volume wait for the verdict when the connection is lost, or not any more.
     private func setPolicy(_ isOn: Bool) {
-        guard var options = runner.snapshot(of: volume)?.diskOptions else { return }
-        guard options.fencing == (isOn ? .dontCare : .resourceAndStonith), isOn || ownsPolicy else { return }
-        options.fencing = isOn ? .resourceAndStonith : .dontCare
+        guard let fencing = link.fencing else { return }
+        guard fencing == (isOn ? .dontCare : .resourceAndStonith), isOn || ownsPolicy else { return }
         ownsPolicy = isOn
-        let (uuid, environment) = (membership.uuid, membership.environment)
-        runner.begin(.diskOptions(volume, options)) { result in
-            guard isOn, !SetupService.isGood(result) else { return }
+        let (uuid, environment) = (membership.uuid, environment)
+        link.setFencing(isOn ? .resourceAndStonith : .dontCare) { problem in
+            guard isOn, let problem else { return }
             environment.log(
-                .warning, "\(uuid): replication does not wait for the verdict when the connection is lost: \(result)")
+                .warning, "\(uuid): replication does not wait for the verdict when the connection is lost: \(problem)")
         }
     }
 
@@ -227,47 +224,39 @@ final class MountJudge {
         fencingCall = nil
         let (stonithed, unreachable): (Int32, Int32) = (7, 5)
         let status = verdict.mayAcknowledgeAlone || !isConnected ? stonithed : unreachable
-        reactor.addTimer(at: reactor.now) { [runner] in runner.handle(.handlerExited(id, status: status)) }
+        environment.call(at: environment.now) { [link] in link.answerFencing(id, status: status) }
     }
 
     private func look() {
-        reactor.addTimer(at: reactor.now + Self.lookInterval) { [weak self] in
+        environment.call(at: environment.now + Self.lookInterval) { [weak self] in
             guard let self, !hasEnded, membership.isMember() else { return }
-            lastLook = reactor.now
+            lastLook = environment.now
             updatePolicy()
-            if isDeciding(on: peer) { membership.extendWriteTimeout() }
-            if isConnected, isJudging, runner.silence > Self.silenceLimit { suspect() }
+            let isWatching = isConnected && isJudging && Self.silenceUnderWatch.contains(link.silence)
+            if isDeciding(on: peer) || isWatching { membership.extendWriteTimeout() }
+            if isConnected, isJudging, link.silence > Self.silenceLimit { suspect() }
             look()
         }
     }
 
     /// Nothing comes on the replication connection: a slow disk of the peer, or nobody there?
     private func suspect() {
-        guard probe == nil, let door = peersDoor else { return }
-        probe = PeerProbe(door.address, from: door.own, reactor: reactor, timeout: Self.probeTimeout) {
-            [weak self] outcome in
+        guard probe == nil else { return }
+        probe = witnesses.knock(timeout: Self.probeTimeout) { [weak self] outcome in
             guard let self else { return }
             probe = nil
             guard outcome != .answered, membership.isMember() else { return }
-            membership.environment.log(
+            environment.log(
                 .warning, "\(membership.uuid): nothing is heard from the peer on any path: the connection is given up")
-            runner.giveUpConnection()
+            link.giveUpConnection()
         }
-    }
-
-    private var peersDoor: (address: SocketAddress, own: SocketAddress)? {
-        let host = membership.host
-        guard let peer = host.configuration.first(where: { $0.node == peer }) else { return nil }
-        return (
-            .ipv4(address: peer.address, port: peer.port), .ipv4(address: host.net.own.address, port: 0)
-        )
     }
 
     private func reunite() {
         // Who was frozen and is connected with the same data: the other one was frozen too. Had it gone on, this one
         // would have to take its data, and a Primary cannot.
         if verdict != .together {
-            membership.environment.log(.notice, "\(membership.uuid): both hosts have the same data again")
+            environment.log(.notice, "\(membership.uuid): both hosts have the same data again")
         }
         take(.reunited)
     }
@@ -285,14 +274,11 @@ final class MountJudge {
     }
 
     private func knock() {
-        guard let door = peersDoor else { return }
         probe?.cancel()
-        probe = PeerProbe(door.address, from: door.own, reactor: reactor, timeout: Self.probeTimeout) {
-            [weak self] outcome in self?.knocked(outcome)
-        }
-        guard let reference else { return }
-        referenceProbe = ReferenceProbe(reference, reactor: reactor, timeout: Self.probeTimeout) {
-            [weak self] isReached in
+        probe = witnesses.knock(timeout: Self.probeTimeout) { [weak self] outcome in self?.knocked(outcome) }
+        guard witnesses.hasReference else { return }
+        referenceProbe?.cancel()
+        referenceProbe = witnesses.askReference(timeout: Self.probeTimeout) { [weak self] isReached in
             self?.referenceProbe = nil
             self?.take(.reference(isReached: isReached))
         }
@@ -307,14 +293,14 @@ final class MountJudge {
             case .refused: .closed
             case .silent: .silent
             }
-        membership.environment.log(.notice, "\(membership.uuid): the peer's o2net port was asked: \(outcome)")
+        environment.log(.notice, "\(membership.uuid): the peer's o2net port was asked: \(outcome)")
         take(.path(Self.lockPath, state))
     }
 
     // MARK: The verdict
 
     private func take(_ input: Arbiter.Input) {
-        arbiter.handle(input, now: reactor.now)
+        arbiter.handle(input, now: environment.now)
         armTick()
         guard verdict != shown else { return }
         shown = verdict
@@ -325,7 +311,7 @@ final class MountJudge {
         armed += 1
         guard let deadline = arbiter.nextDeadline else { return }
         let number = armed
-        reactor.addTimer(at: deadline) { [weak self] in
+        environment.call(at: deadline) { [weak self] in
             guard let self, number == armed, membership.isMember() else { return }
             take(.tick)
         }
@@ -333,7 +319,6 @@ final class MountJudge {
 
     private func carryOut() {
         let name = membership.uuid
-        let environment = membership.environment
         switch verdict {
         case .together:
             membership.hold(false)
@@ -343,14 +328,14 @@ final class MountJudge {
             membership.hold(true)
         case .alone(let reason):
             environment.log(.warning, "\(name): this host goes on alone: \(reason)")
-            membership.host.bury(peer, reason)
+            membership.bury(peer, reason)
             membership.hold(false)
             answerEngine()
         case .frozen(let reason):
             environment.log(
                 .critical, "\(name): this host is frozen: \(reason). If the peer is dead: yoke takeover")
-            membership.freeze()
-        case .failed(let reason): membership.host.fence("frozen for too long: \(reason)")
+            membership.hold(true)
+        case .failed(let reason): membership.fence("frozen for too long: \(reason)")
         }
     }
 }

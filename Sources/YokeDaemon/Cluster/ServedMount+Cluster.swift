@@ -1,5 +1,6 @@
-internal import Configuration
+internal import ClusterNet
 internal import ClusterVolume
+internal import Configuration
 internal import DRBDLayout
 internal import EngineKit
 internal import FileSystem
@@ -75,8 +76,11 @@ extension ServedMount {
         }
         let reference = await Daemon.blocking { DefaultGateway.find() }
         let isConnected = (runner.snapshot(of: number)?.state.conn ?? .standAlone) >= .connected
+        let own = membership.host.net.own
         let judge = MountJudge(
-            peer: peer.node, of: membership, on: runner, number, isConnected: isConnected, reference: reference)
+            peer: peer.node, isPreferred: own.node < peer.node, of: membership, on: ReplicatedLink(runner, number),
+            witnesses: NetworkWitnesses(peer: peer, own: own, reference: reference, reactor: runner.reactor),
+            isConnected: isConnected)
         membership.install(judge)
         runner.watchState(membership) { [weak judge] volume, old, new in
             guard volume == number else { return }

@@ -36,8 +36,6 @@ final class VolumeMembership {
     private weak var device: MemberDevice?
     private(set) var judge: MountJudge?
     private var wasServed = false
-    /// By the judge; a recovery freezes the locks as well.
-    private var isFrozen = false
     /// Members that died before the volume was there.
     private var early: [NodeNumber] = []
 
@@ -188,7 +186,10 @@ final class VolumeMembership {
         let died = early
         early = []
         for peer in died { memberDied(peer) }
-        if let stopReason { volume.fence(stopReason) }
+        if let stopReason { return volume.fence(stopReason) }
+        // It cannot give up its locks in order any more: the others must see it die, or they wait for ever.
+        volume.onStop = { [weak self] reason in self?.host.fence(reason) }
+        if let reason = volume.stopReason { host.fence(reason) }
     }
 
     private func memberDied(_ peer: NodeNumber) {
@@ -214,25 +215,23 @@ final class VolumeMembership {
         self.judge = judge
     }
 
+    /// While it is held nothing is written or acknowledged, and no lock is given, cached ones included: the other host may
+    /// go on alone at any moment.
     func hold(_ isHolding: Bool) {
-        if !isHolding, isFrozen {
-            isFrozen = false
-            locks?.thaw()
-        }
         device?.hold(isHolding)
+        if isHolding {
+            locks?.suspend()
+            volume?.suspend()
+        } else {
+            locks?.resume()
+            volume?.resume()
+        }
     }
 
     /// While the judge has no verdict that lets this host go on, the signs of life that wait mean nothing: the other
     /// host could not see them anyway.
     func extendWriteTimeout() {
         region.extendWriteTimeout()
-    }
-
-    /// Nothing is written or acknowledged, and no lock is given, until it is known what became of the other host.
-    func freeze() {
-        isFrozen = true
-        device?.hold(true)
-        locks?.freeze(except: [])
     }
 
     /// Nodes of the domain, this one included.

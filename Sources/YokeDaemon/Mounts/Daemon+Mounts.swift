@@ -109,6 +109,7 @@ extension Daemon {
         let directory = request.directory
         let options = FUSEMountOptions(subtype: "ocfs2", flags: request.words.flags)
         let mounted: Result<FUSEMount, DeviceNodeError> = await Self.blocking {
+            FUSEMount.detachDead(directory)
             do throws(DeviceNodeError) {
                 return .success(try FUSEMount.mount(source: source, on: directory, options))
             } catch {

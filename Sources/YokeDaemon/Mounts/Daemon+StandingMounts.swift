@@ -1,5 +1,5 @@
+internal import Configuration
 internal import DRBDLayout
-internal import Glibc
 internal import Logging
 internal import Replication
 internal import YokeControl
@@ -16,27 +16,15 @@ extension Daemon {
         await withTaskGroup { group in
             var kept: [StandingMount] = []
             while !Task.isCancelled {
-                let text: String? = await Self.blocking { Self.contents(of: path) }
-                for mount in StandingMount.all(in: text ?? "") where !kept.contains(mount) {
+                let fstab: [UInt8]? = await Self.blocking { try? FileConfigurationSource().read(path) }
+                let text = String(decoding: fstab ?? [], as: UTF8.self)
+                for mount in StandingMount.all(in: text) where !kept.contains(mount) {
                     kept.append(mount)
                     group.addTask { await self.keep(mount) }
                 }
                 try? await Task.sleep(for: Self.fstabInterval)
             }
         }
-    }
-
-    private static func contents(of path: String) -> String? {
-        guard let file = fopen(path, "r") else { return nil }
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = fread(&chunk, 1, chunk.count, file)
-            guard count > 0, bytes.count < 1 << 20 else { break }
-            bytes += chunk[..<count]
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     private func keep(_ standing: StandingMount) async {
@@ -110,7 +98,7 @@ extension Daemon {
     private func standsUntilStopped(_ standing: StandingMount) async -> Bool {
         while !Task.isCancelled {
             guard let mount = mounts.find(directory(of: standing)) else { return false }
-            if let reason = await mount.report()?.member?.stopReason {
+            if let reason = await mount.report()?.stopReason {
                 logger.warning("\(standing.source) on \(standing.directory) is mounted anew: \(reason)")
                 return true
             }

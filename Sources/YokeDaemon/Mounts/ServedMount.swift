@@ -186,6 +186,8 @@ final class ServedMount: @unchecked Sendable {
         writeLog(
             LogRecord(
                 .warning, "\(source): \(requests.count) requests wait: \(list.joined(separator: ", "))"))
+        let waits = server?.waits(of: first.node) ?? ""
+        writeLog(LogRecord(.notice, "\(source): \(waits); journal: \(volume?.journalWaits ?? "none")"))
     }
 
     private func serve(_ mount: FUSEMount, _ options: FileSystemServerOptions, _ promise: Promise<Bool>) async {

@@ -1,4 +1,5 @@
 internal import EngineKit
+internal import FileSystem
 internal import LinuxReactor
 internal import O2Layout
 
@@ -14,8 +15,6 @@ package struct MountReport: Equatable, Sendable {
         package var alive: [UInt8]
         /// Milliseconds since the last own sign of life that got through; nil before the first.
         package var heartbeatAgeMilliseconds: UInt64?
-        /// Why this host is no member any more.
-        package var stopReason: String?
         /// Who goes on if the hosts lose each other, while that is in question.
         package var verdict: String?
         /// The verdict is that nothing goes on here.
@@ -31,6 +30,10 @@ package struct MountReport: Equatable, Sendable {
 
     package var source: String
     package var directory: String
+    /// Why it serves nothing any more.
+    package var stopReason: String?
+    /// Damage was found that made it read-only.
+    package var isFaulty = false
     /// Nil for a volume that the host has to itself.
     package var member: Member?
     /// It is no mount yet, but a line of fstab that the daemon keeps, and this is what it waits for.
@@ -43,19 +46,20 @@ package struct MountReport: Equatable, Sendable {
         self.obstacle = obstacle
     }
 
-    /// A mount that waits serves nothing yet, but is on its way; one whose membership has ended, or that is frozen, is
-    /// broken.
+    /// A mount that waits serves nothing yet, but is on its way; one that has stopped or is frozen is broken.
     package var health: Health.Level {
         if obstacle != nil { return .degraded }
-        return member?.stopReason != nil || member?.isFrozen == true ? .broken : .healthy
+        if stopReason != nil || member?.isFrozen == true { return .broken }
+        return isFaulty ? .degraded : .healthy
     }
 
     /// What is behind the name, without the details.
     package var sentence: String {
         if let obstacle { return "waits - \(obstacle)" }
-        if let reason = member?.stopReason { return "STOPPED - \(reason)" }
+        if let stopReason { return "STOPPED - \(stopReason)" }
         if let member, member.isFrozen { return "FROZEN" }
-        return "mounted" + (member == nil ? ", for this host alone" : "")
+        return (isFaulty ? "READ-ONLY after damage was found" : "mounted")
+            + (member == nil ? ", for this host alone" : "")
     }
 
     package var text: String { text(isColoured: false) }
@@ -63,14 +67,17 @@ package struct MountReport: Equatable, Sendable {
     package func text(isColoured: Bool) -> String {
         let state = isColoured ? TerminalText.painted(sentence, health) : sentence
         var lines = ["\(source) on \(directory): \(state)"]
-        guard let member else { return lines[0] + "\n" }
-        lines.append(
-            "  cluster     \(member.cluster), node \(member.node), members \(Self.list(member.members)), alive "
-                + Self.list(member.alive))
-        if let age = member.heartbeatAgeMilliseconds { lines.append("  heartbeat   \(age) ms ago") }
-        if let verdict = member.verdict { lines.append("  verdict     \(verdict)") }
-        if member.stopReason != nil {
+        if let member {
+            lines.append(
+                "  cluster     \(member.cluster), node \(member.node), members \(Self.list(member.members)), alive "
+                    + Self.list(member.alive))
+            if let age = member.heartbeatAgeMilliseconds { lines.append("  heartbeat   \(age) ms ago") }
+            if let verdict = member.verdict { lines.append("  verdict     \(verdict)") }
+        }
+        if stopReason != nil {
             lines.append("  to do       yoke umount \(directory), then mount it again")
+        } else if isFaulty {
+            lines.append("  to do       see the log; unmount it on all hosts, and run fsck.ocfs2")
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -79,17 +86,15 @@ package struct MountReport: Equatable, Sendable {
         func list(_ nodes: [UInt8]) -> JSONText { .array(nodes.map { .number(UInt64($0)) }) }
         var members: [JSONText.Member] = [
             .init("source", .string(source)), .init("directory", .string(directory)),
-            .init("health", .string(health.word.lowercased())),
-            .init("isMounted", .boolean(obstacle == nil)),
-            .init("waitsFor", obstacle.map(JSONText.string) ?? .null),
-            .init("isClustered", .boolean(member != nil)),
+            .init("health", .string(health.word.lowercased())), .init("isMounted", .boolean(obstacle == nil)),
+            .init("waitsFor", obstacle.map(JSONText.string) ?? .null), .init("isClustered", .boolean(member != nil)),
+            .init("stopReason", stopReason.map(JSONText.string) ?? .null), .init("isFaulty", .boolean(isFaulty)),
         ]
         if let member {
             members += [
                 .init("cluster", .string(member.cluster)), .init("node", .number(UInt64(member.node))),
                 .init("members", list(member.members)), .init("alive", list(member.alive)),
                 .init("heartbeatAgeMilliseconds", member.heartbeatAgeMilliseconds.map(JSONText.number) ?? .null),
-                .init("stopReason", member.stopReason.map(JSONText.string) ?? .null),
                 .init("verdict", member.verdict.map(JSONText.string) ?? .null),
             ]
         }
@@ -106,8 +111,11 @@ extension ServedMount {
     func report() async -> MountReport? {
         await Promise<MountReport>.wait { promise in
             reactor.post { [self] in
-                promise.fulfil(
-                    MountReport(source: source, directory: directory, member: membership.map { $0.report() }))
+                var report = MountReport(
+                    source: source, directory: directory, member: membership.map { $0.report() })
+                report.stopReason = membership?.stopReason ?? volume?.stopReason
+                report.isFaulty = volume?.isFaulty ?? false
+                promise.fulfil(report)
             }
         }
     }
@@ -119,7 +127,6 @@ extension VolumeMembership {
             cluster: clusterName, node: host.node.value, members: members.map(\.value),
             alive: host.liveNodes.map(\.value))
         report.heartbeatAgeMilliseconds = lastBeat.map { (environment.now - $0).nanosecondsClamped / 1_000_000 }
-        report.stopReason = stopReason
         report.verdict = judge?.text
         report.isFrozen = judge?.isFrozen ?? false
         return report

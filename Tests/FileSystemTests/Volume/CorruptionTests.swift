@@ -61,7 +61,9 @@ struct CorruptionTests {
             var failure: FileSystemError?
             do throws(FileSystemError) {
                 try image.environment.wait { () async throws(FileSystemError) in
-                    (try await volume.reserve(SpaceNeeds(inodes: 1))).release()
+                    let root = try await volume.rootDirectory()
+                    defer { root.release() }
+                    try await volume.createFile(try FileName("f".utf8), in: root, newFile).release()
                 }
             } catch {
                 failure = error
@@ -77,6 +79,36 @@ struct CorruptionTests {
             }
             image.unmount(volume)
         }
+    }
+
+    @Test("damage that makes the mount read-only costs nobody what was written before")
+    func writtenBefore() throws {
+        let image = try VolumeImage.make()
+        let bytes = [UInt8](repeating: 7, count: 300_000)
+        let volume = try image.mount()
+        try image.environment.wait { () async throws in
+            let root = try await volume.rootDirectory()
+            defer { root.release() }
+            let inode = try await volume.createFile(.of("f"), in: root, newFile)
+            defer { inode.release() }
+            let file = FileUnderTest(volume, inode)
+            try await file.write(bytes, at: 0)
+            _ = volume.report(Corruption(block: 1, inode: 1, what: "planted"))
+            #expect(volume.isReadOnly && volume.isFaulty)
+            await #expect(throws: FileSystemError.readOnly) { try await file.write([1], at: 0) }
+            try await volume.syncFile(inode, dataOnly: false)
+        }
+        image.unmount(volume)
+        try image.mounted { again in
+            let root = try await again.rootDirectory()
+            let inode = try await again.lookup(.of("f"), in: root)
+            let file = FileUnderTest(again, inode)
+            file.model = bytes
+            #expect(try await file.firstDifference() == nil)
+            inode.release()
+            root.release()
+        }
+        #expect(image.faults() == [])
     }
 
     @Test("an inode that was freed is stale, not corrupt")

@@ -191,6 +191,8 @@ struct FullVolumeTests {
         let volume = fixture.volume
         let before = fixture.image.copy()
         fixture.image.device.fault = { if case .write = $0.kind { 5 } else { 0 } }
+        var reasons: [String] = []
+        volume.onStop = { reasons.append($0) }
         var failure: FileSystemError?
         do throws(FileSystemError) {
             try fixture.run { () async throws(FileSystemError) in
@@ -204,6 +206,7 @@ struct FullVolumeTests {
         }
         #expect(failure != nil)
         #expect(volume.isReadOnly && volume.stopReason != nil)
+        #expect(reasons == [volume.stopReason])
         fixture.image.unmount(volume)
         let again = try before.mount()
         before.unmount(again)

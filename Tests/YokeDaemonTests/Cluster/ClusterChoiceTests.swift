@@ -115,7 +115,7 @@ struct MountReportTests {
 
                 """)
         #expect(report.health == .healthy)
-        report.member?.stopReason = "cut off"
+        report.stopReason = "cut off"
         #expect(report.text.hasPrefix("/dev/drbd0 on /srv: STOPPED - cut off\n"))
         #expect(report.text.hasSuffix("  to do       yoke umount /srv, then mount it again\n"))
         #expect(HumanStatus.exitStatus(of: [], [report]) == 2)
