@@ -99,12 +99,13 @@ var targets: [Target] = [
 
     // Simulator
     library("Simulator", ["EngineKit", "LayoutKit", "DRBDLayout", "Replication"]),
+    library("SimulationProcesses"),
     library("FileSystemSimulation", ["EngineKit", "EngineSimulation", "FileSystem", "OCFS2Layout"]),
     library(
         "ClusterSimulation",
         [
-            "ClusterVolume", "EngineKit", "EngineSimulation", "FileSystem", "FileSystemSimulation", "LockManager",
-            "LockSimulation", "O2Layout",
+            "ClusterNet", "ClusterVolume", "EngineKit", "EngineSimulation", "FileSystem", "FileSystemSimulation",
+            "Heartbeat", "LockManager", "LockSimulation", "O2Layout",
         ]),
 ]
 
@@ -113,10 +114,14 @@ let executables: [Target] = [
         name: "yoked", dependencies: ["YokeDaemon", argumentParser, logging], swiftSettings: swiftSettings),
     .executableTarget(name: "yoke", dependencies: ["YokeCommands"], swiftSettings: swiftSettings),
     .executableTarget(
-        name: "yoke-cluster-sim", dependencies: ["ClusterSimulation", "LockSimulation", argumentParser],
-        swiftSettings: swiftSettings),
+        name: "yoke-cluster-sim",
+        dependencies: [
+            "ClusterNet", "ClusterSimulation", "ClusterVolume", "Heartbeat", "LockManager", "LockSimulation",
+            "SimulationProcesses", argumentParser,
+        ], swiftSettings: swiftSettings),
     .executableTarget(
-        name: "yoke-sim", dependencies: ["Simulator", argumentParser], swiftSettings: swiftSettings),
+        name: "yoke-sim", dependencies: ["SimulationProcesses", "Simulator", argumentParser],
+        swiftSettings: swiftSettings),
     .executableTarget(
         name: "yoke-fs-sim", dependencies: ["FileSystemSimulation", argumentParser], swiftSettings: swiftSettings),
 ]
@@ -170,6 +175,7 @@ let testTargets: [Target] = [
             "Replication",
             "YokeControl", "YokeDaemon", logging,
         ]),
+    tests("DocumentationTests", ["Configuration", "VolumeTools", "YokeDaemon"]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests(
         "ClusterSimulationTests",

@@ -15,6 +15,8 @@ package final class ClusterNet {
         package var reconnectDelay: Duration = .seconds(2)
         /// How long a lost connection may stay lost while the node heartbeats, before quorum decides.
         package var quorumDelay: Duration = .seconds(66)
+        /// Rules broken on purpose; empty outside of simulations.
+        package var plantedFaults: PlantedFaults = []
 
         package init() {}
     }
@@ -107,7 +109,7 @@ package final class ClusterNet {
                 quorum.connectionLost(peer)
                 onConnection(peer, false)
             }
-            fail(connection)
+            if !options.plantedFaults.contains(.keepRequestsToDead) { fail(connection) }
         }
         apply(quorum.heartbeatDown(peer))
     }
@@ -311,6 +313,7 @@ package final class ClusterNet {
         let number = connection.stillUp
         environment.call(at: environment.now + options.quorumDelay) { [self] in
             guard number == connection.stillUp, !isStopped else { return }
+            guard !options.plantedFaults.contains(.ignoreQuorum) else { return }
             apply(quorum.stillUp(connection.address.node))
         }
     }

@@ -1,3 +1,4 @@
+package import ClusterVolume
 internal import EngineKit
 internal import EngineSimulation
 internal import FileSystem
@@ -18,6 +19,8 @@ package final class ClusterHistory {
         package var withDeath = true
         /// Afterwards fsck.ocfs2 looks at the volume.
         package var withFsck = true
+        /// Rules broken on purpose.
+        package var plantedFaults: ClusterVolume.PlantedFaults = []
 
         package init() {}
     }
@@ -110,10 +113,12 @@ package final class ClusterHistory {
 
     private func mountAll(_ disk: MemoryDevice) throws(ClusterFailure) -> [MountedHost] {
         var hosts: [MountedHost] = []
+        let options = options
         for address in cluster.configuration {
             hosts.append(
                 try wait("mounting") { [cluster] () async throws(ClusterFailure) in
-                    try await MountedHost(address.node, in: cluster, disk)
+                    try await MountedHost(
+                        address.node, in: cluster, disk, plantedFaults: options.plantedFaults)
                 })
         }
         return hosts

@@ -1,4 +1,4 @@
-internal import ClusterVolume
+package import ClusterVolume
 internal import EngineKit
 package import EngineSimulation
 package import FileSystem
@@ -18,13 +18,15 @@ package final class MountedHost {
     /// Boots, joins the domain and mounts.
     package init(
         _ node: NodeNumber, in cluster: SimulatedCluster, _ common: MemoryDevice,
-        _ options: MountOptions = MountOptions()
+        _ options: MountOptions = MountOptions(), plantedFaults: ClusterVolume.PlantedFaults = []
     ) async throws(ClusterFailure) {
         self.node = node
         let environment = cluster.environment
         host = cluster.boot(node)
         disk = HostDisk(common, environment: environment)
-        locks = ClusterLockService(domain: host.domain, environment: environment)
+        var options = ClusterLockService.Options()
+        options.plantedFaults = plantedFaults
+        locks = ClusterLockService(domain: host.domain, options: options, environment: environment)
         do throws(JoinError) {
             try await host.domain.join()
         } catch {

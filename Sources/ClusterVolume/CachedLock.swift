@@ -19,6 +19,8 @@ final class CachedLock: ClusterLock {
     private var isAttached = false
     private var sharedUsers = 0
     private var exclusiveUsers = 0
+    /// How many there ever were.
+    private var exclusiveUses = 0
     /// The highest level that another host waits for.
     private var blocking = LockLevel.null
     /// A request to the lock manager is under way.
@@ -62,7 +64,12 @@ final class CachedLock: ClusterLock {
 
     /// One user more; the first one after the lock was away looks at what it protects anew.
     private func join(_ level: LockLevel) async throws(FileSystemError) {
-        if level == .exclusive { exclusiveUsers += 1 } else { sharedUsers += 1 }
+        if level == .exclusive {
+            exclusiveUsers += 1
+            exclusiveUses += 1
+        } else {
+            sharedUsers += 1
+        }
         if blocking > .null { startWorking() }
         do throws(FileSystemError) {
             try await refresh()
@@ -76,6 +83,9 @@ final class CachedLock: ClusterLock {
     var isWantedElsewhere: Bool { blocking > .null || service.isSuspended && name.kind == .metadata }
 
     private func take(_ wanted: LockLevel, mayWait: Bool) async throws(FileSystemError) -> Bool {
+        var hasRaised = false
+        // What was granted for this task alone, and is not used after all, is not kept from others.
+        defer { if hasRaised { giveUpRaise() } }
         while true {
             if let reason = service.fence { throw .aborted(reason) }
             if service.mustWait(name) {
@@ -96,10 +106,19 @@ final class CachedLock: ClusterLock {
             }
             guard wanted > level || !isAttached else { break }
             guard try await raise(to: max(wanted, level), mayWait: mayWait) else { return false }
+            hasRaised = isFinishingRaise
         }
         isFinishingRaise = false
+        hasRaised = false
         try await join(wanted)
         return true
+    }
+
+    private func giveUpRaise() {
+        guard isFinishingRaise else { return }
+        isFinishingRaise = false
+        if blocking > .null { startWorking() }
+        changed.notify()
     }
 
     /// False: it would have had to wait for another host.
@@ -123,7 +142,8 @@ final class CachedLock: ClusterLock {
         service.noteAttached(self, true)
         level = wanted
         grantedAt = service.environment.now
-        if was == .null, wanted > .null, name.kind.needsRefresh { needsRefresh = true }
+        let mayRefresh = !service.options.plantedFaults.contains(.skipRefresh)
+        if was == .null, wanted > .null, name.kind.needsRefresh, mayRefresh { needsRefresh = true }
         isFinishingRaise = true
         isBusy = false
         changed.notify()
@@ -219,6 +239,8 @@ final class CachedLock: ClusterLock {
         // Told again: a request of ours may have been repeated after it was taken back.
         if isWorking { changed.notify() }
         startWorking()
+        // Who waits for a raise that could not be taken back tries again.
+        changed.notify()
     }
 
     private func startWorking() {
@@ -264,18 +286,21 @@ final class CachedLock: ClusterLock {
     }
 
     private func lower(to target: LockLevel) async {
-        let before = (blocking, level)
+        let before = (blocking, level, exclusiveUses)
         do throws(FileSystemError) {
-            try await owner?.prepareToLower(self, from: level, to: target)
+            if !service.options.plantedFaults.contains(.lowerBeforeWriteBack) {
+                try await owner?.prepareToLower(self, from: level, to: target)
+            }
         } catch {
             guard service.fence == nil else { return }
             service.environment.log(
                 .error, "\(name.resource) cannot be lowered, another host waits for it: \(error)")
             return await service.environment.sleep(until: service.environment.now + Self.retryPause)
         }
-        // Users may have come at the lower level, and another waiter for a higher one.
+        // Users may have come at the lower level, or have written what must not stay here, and another waiter for a higher
+        // one.
         let isInUse = exclusiveUsers > 0 || (target == .null && sharedUsers > 0)
-        guard before == (blocking, level), !isBusy, !isInUse, !isFinishingRaise, service.fence == nil else { return }
+        guard before == (blocking, level, exclusiveUses), !isBusy, !isInUse, !isFinishingRaise, service.fence == nil else { return }
         takeValue(level)
         isBusy = true
         isLowering = true

@@ -12,9 +12,19 @@ package final class VirtualEnvironment: EngineEnvironment {
     /// Everything that was logged.
     package private(set) var records: [LogRecord] = []
 
+    /// Timers and jobs that have run.
+    package var eventCount: UInt64 { timerCount + executor.jobCount }
+    /// Behind it ``run(limit:until:)`` ends: something goes round in circles. It holds back jobs as well.
+    package var eventCountMax: UInt64 {
+        get { executor.jobCountMax }
+        set { executor.jobCountMax = newValue }
+    }
+    /// Whether the limit of events was reached.
+    package var isExhausted: Bool { eventCount >= eventCountMax }
+
     private let executor = VirtualExecutor()
-    private var timers: [(at: Instant, sequence: UInt64, body: () -> Void)] = []
-    private var lastSequence: UInt64 = 0
+    private var timers = TimerHeap()
+    private var timerCount: UInt64 = 0
 
     package init(seed: UInt64 = 1) {
         random = SeededRandom(seed: seed)
@@ -37,11 +47,7 @@ package final class VirtualEnvironment: EngineEnvironment {
     }
 
     package func call(at instant: Instant, _ body: @escaping () -> Void) {
-        lastSequence += 1
-        let at = max(instant, now)
-        var place = timers.endIndex
-        while place > 0, timers[place - 1].at > at { place -= 1 }
-        timers.insert((at, lastSequence, body), at: place)
+        timers.insert(max(instant, now), body)
     }
 
     /// Runs what can run now; false if there was nothing.
@@ -50,7 +56,8 @@ package final class VirtualEnvironment: EngineEnvironment {
         executor.runJobs()
     }
 
-    /// Runs tasks and timers until `isDone`, or until nothing can happen any more, or until `limit` has passed.
+    /// Runs tasks and timers until `isDone`, or until nothing can happen any more, or until `limit` has passed, or until
+    /// ``eventCountMax`` is reached.
     ///
     /// - Returns: whether `isDone`.
     @discardableResult
@@ -59,10 +66,10 @@ package final class VirtualEnvironment: EngineEnvironment {
         while true {
             executor.runJobs()
             if isDone() { return true }
-            guard let timer = timers.first, timer.at <= end else { return isDone() }
-            timers.removeFirst()
-            now = max(now, timer.at)
-            timer.body()
+            guard !isExhausted, let at = timers.first, at <= end else { return isDone() }
+            timerCount += 1
+            now = max(now, at)
+            timers.removeFirst()()
         }
     }
 
@@ -93,6 +100,10 @@ private struct Parcel: @unchecked Sendable {
 /// Jobs in the order of their arrival.
 private final class VirtualExecutor: TaskExecutor {
     private let jobs = Mutex<[UnownedJob]>([])
+    // Touched by the thread that calls `runJobs` alone.
+    nonisolated(unsafe) private var batch: [UnownedJob] = []
+    nonisolated(unsafe) private(set) var jobCount: UInt64 = 0
+    nonisolated(unsafe) var jobCountMax = UInt64.max
 
     func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
@@ -102,15 +113,14 @@ private final class VirtualExecutor: TaskExecutor {
     @discardableResult
     func runJobs() -> Bool {
         var hasRun = false
-        while true {
-            let batch = jobs.withLock { waiting in
-                let taken = waiting
-                waiting.removeAll(keepingCapacity: true)
-                return taken
-            }
+        while jobCount < jobCountMax {
+            jobs.withLock { swap(&$0, &batch) }
             guard !batch.isEmpty else { return hasRun }
             hasRun = true
+            jobCount += UInt64(batch.count)
             for job in batch { job.runSynchronously(on: asUnownedTaskExecutor()) }
+            batch.removeAll(keepingCapacity: true)
         }
+        return hasRun
     }
 }

@@ -22,6 +22,8 @@ package final class HeartbeatRegion {
         package var interval: Duration = .seconds(2)
         /// Signs missed before a node is dead, above 2. Equal on all nodes.
         package var deadThreshold = 31
+        /// Rules broken on purpose; empty outside of simulations.
+        package var plantedFaults: PlantedFaults = []
 
         package init() {}
 
@@ -104,7 +106,7 @@ package final class HeartbeatRegion {
         while state == .starting { await changed.wait() }
         if case .failed(let error) = state { throw error }
         guard state == .running else { throw .stopped }
-        armTimeout()
+        armTimeout(since: environment.now)
     }
 
     /// Leaves cleanly: the others see it at their next look. Spec: o2cb 7.6.
@@ -135,7 +137,7 @@ package final class HeartbeatRegion {
     /// All live nodes wait for the same storage, and the lowest of them lets this node go on. Spec: o2cb 9.2.
     package func extendWriteTimeout() {
         guard state == .running else { return }
-        armTimeout()
+        armTimeout(since: environment.now)
     }
 
     private func loseAll() {
@@ -171,6 +173,7 @@ package final class HeartbeatRegion {
         let isOwn = checkOwnSlot()
         let block = nextBlock()
         written = block
+        let issued = environment.now
         var hasWritten = false
         var failure: BlockDeviceError?
         environment.spawn { [self] in
@@ -192,7 +195,7 @@ package final class HeartbeatRegion {
             return countUnsteady()
         }
         lastWrite = environment.now
-        if isOwn, state == .running { armTimeout() }
+        if isOwn, state == .running { armTimeout(since: issued) }
         if steady > 0, isOwn, !hasChanged {
             steady -= 1
             if steady == 0, state == .starting {
@@ -218,7 +221,8 @@ package final class HeartbeatRegion {
         for peer in watched {
             let block = peer == node ? own : decode(peer)
             var slot = slots[peer] ?? NodeSlot(baseline: own)
-            let change = slot.see(block, deadThreshold: options.deadThreshold)
+            let isEarly = options.plantedFaults.contains(.buryEarly)
+            let change = slot.see(block, deadThreshold: isEarly ? options.deadThreshold / 2 : options.deadThreshold)
             slots[peer] = slot
             switch change {
             case .none: continue
@@ -316,10 +320,15 @@ package final class HeartbeatRegion {
 
     // MARK: The write timeout. Spec: o2cb 9.1.
 
-    private func armTimeout() {
+    /// - Parameter start: when the sign of life was issued. What counts for the others is when it reached the disk, and
+    ///   this host may have stood still since: a late completion must not prolong its membership.
+    private func armTimeout(since start: Instant) {
+        guard !options.plantedFaults.contains(.neverLapse) else { return }
+        let deadline = start + options.writeTimeout
+        // Too late: the timeout that was armed before fires in a moment.
+        if writeDeadline != nil, deadline <= environment.now { return }
         armed += 1
         let number = armed
-        let deadline = environment.now + options.writeTimeout
         writeDeadline = deadline
         environment.call(at: deadline) { [self] in
             guard number == armed, state == .running else { return }

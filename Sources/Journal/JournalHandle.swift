@@ -5,6 +5,8 @@ package final class JournalHandle {
     private var credits: Int
     private var usedCredits = 0
     private var isOpen = true
+    /// Whether anything was changed through this handle.
+    package private(set) var hasChanges = false
 
     init(_ journal: Journal, _ transaction: Transaction, credits: Int) {
         self.journal = journal
@@ -19,6 +21,7 @@ package final class JournalHandle {
     /// Adds the block to the transaction. Before or after changing its bytes, but before ``end()``; any number of times.
     package func modify(_ block: MetadataBlock) {
         precondition(isOpen, "block \(block.number) is changed by a handle that has ended")
+        hasChanges = true
         guard block.transaction != owner.id else { return }
         block.transaction = owner.id
         block.addUnwrittenImage()

@@ -7,7 +7,7 @@ extension LockDomain {
     /// Ends every request, those that wait and those to come, with an error. No message is sent; the others find out
     /// from the heartbeat.
     package func abandon() {
-        guard phase != .left else { return }
+        guard phase != .left, !plantedFaults.contains(.keepLocksWhenFenced) else { return }
         phase = .left
         members = [node]
         exiting = []

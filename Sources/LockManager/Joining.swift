@@ -26,16 +26,17 @@ extension LockDomain {
         while true {
             joiningNode = node
             var accepted: NodeSet = []
+            let before = lives
             let isDone: Bool
             do throws(JoinError) {
                 isDone = try await attempt(&accepted)
             } catch {
-                await cancelJoin(accepted)
+                await cancelJoin(accepted, before)
                 joiningNode = nil
                 throw error
             }
             if isDone, phase == .new { break }
-            await cancelJoin(accepted)
+            await cancelJoin(accepted, before)
             joiningNode = nil
             guard waited < Self.backOffTotalMilliseconds, phase == .new else { throw .timedOut }
             let pauseLength = Int(environment.random.next(below: 4)) * Self.backOffMilliseconds
@@ -52,7 +53,7 @@ extension LockDomain {
 
     /// One round of questions; false: start again. `accepted` are the members whose join slot is taken for this node.
     private func attempt(_ accepted: inout NodeSet) async throws(JoinError) -> Bool {
-        let live = liveNodes
+        let (live, lives) = (liveNodes, self.lives)
         minorVersion = Self.protocolVersion.minor
         for peer in live where peer != node {
             let message = QueryJoinMessage(
@@ -73,41 +74,54 @@ extension LockDomain {
                     guard answer.lockManagerMinor == minorVersion else { throw .protocolMismatch(peer) }
                 }
             }
-            guard liveNodes == live else { return false }
+            guard lives == self.lives else { return false }
         }
         members = accepted.inserting(node)
-        for peer in accepted { try await tellNodes(peer) }
-        for peer in accepted { try await tellRegions(peer) }
-        for peer in accepted { await assertJoined(peer) }
+        for peer in accepted {
+            // Who died has forgotten that it let this node in, and may be back already.
+            guard lives == self.lives else { return false }
+            guard await tellNodes(peer) || lives != self.lives else { throw .configurationDiffers(peer) }
+        }
+        for peer in accepted {
+            guard lives == self.lives else { return false }
+            guard await tellRegions(peer) || lives != self.lives else { throw .regionsDiffer(peer) }
+        }
+        guard lives == self.lives else { return false }
+        for peer in accepted { await assertJoined(peer, life: lives[peer]) }
         members = members.subtracting(accepted.subtracting(liveNodes))
         return true
     }
 
-    private func tellNodes(_ peer: NodeNumber) async throws(JoinError) {
+    private func tellNodes(_ peer: NodeNumber) async -> Bool {
         let message = QueryNodeInfoMessage(node: node, domain: name, nodes: configuration)
         let answer = await ask(.queryNodeInfo, message.payload, peer)
-        guard answer == .status(0) || answer == .hostDown else { throw .configurationDiffers(peer) }
+        return answer == .status(0) || answer == .hostDown
     }
 
-    private func tellRegions(_ peer: NodeNumber) async throws(JoinError) {
+    private func tellRegions(_ peer: NodeNumber) async -> Bool {
         let message = QueryRegionMessage(node: node, domain: name)
         let answer = await ask(.queryRegion, message.payload, peer)
-        guard answer == .status(0) || answer == .hostDown else { throw .regionsDiffer(peer) }
+        return answer == .status(0) || answer == .hostDown
     }
 
-    private func assertJoined(_ peer: NodeNumber) async {
+    private func assertJoined(_ peer: NodeNumber, life: Int?) async {
         let message = JoinMessage(node: node, domain: name)
-        while liveNodes.contains(peer), await ask(.assertJoined, message.payload, peer) != .status(0) {
+        while phase == .new, lives[peer] == life {
+            if await ask(.assertJoined, message.payload, peer) == .status(0) { return }
             await pause(milliseconds: 200)
         }
     }
 
-    private func cancelJoin(_ accepted: NodeSet) async {
+    /// Not to who died and is back: a kernel stops with a bug when it did not let this node in.
+    private func cancelJoin(_ accepted: NodeSet, _ before: [NodeNumber: Int]) async {
         let message = JoinMessage(node: node, domain: name)
-        for peer in accepted where liveNodes.contains(peer) {
+        for peer in accepted where liveNodes.contains(peer) && lives[peer] == before[peer] {
             _ = await ask(.cancelJoin, message.payload, peer)
         }
         members = []
+        // Whoever died among them is none of this node's business, and may be a member when it joins.
+        recoveryMap = []
+        recovery = RecoveryState()
     }
 
     // MARK: Answering
@@ -121,9 +135,10 @@ extension LockDomain {
         case .new where joiningNode == nil: return JoinAnswer(.notMember).status
         case .new, .joined, .shuttingDown: break
         }
+        // Deviation: kernels let a node in between a death and the beginning of its recovery. It would look for masters
+        // among those who know and those who do not know yet what the dead one's locks have become.
         let isBusy =
-            joiningNode != nil || recovery.isActive || recoveryMap.contains(message.node)
-            || members.contains(message.node)
+            joiningNode != nil || recovery.isActive || !recoveryMap.isEmpty || members.contains(message.node)
         guard !isBusy else { return JoinAnswer(.disallow).status }
         let own = ProtocolVersion(Self.protocolVersion.major, minorVersion)
         guard isUsable(own, by: message.lockManager), isUsable(fileSystemVersion, by: message.fileSystem) else {
@@ -169,7 +184,7 @@ extension LockDomain {
             log(.error, "node \(message.node) says that it joined, but nobody let it")
             return -22
         }
-        guard !recovery.isActive else { return -11 }
+        guard !recovery.isActive, recoveryMap.isEmpty else { return -11 }
         members.insert(message.node)
         exiting.remove(message.node)
         joiningNode = nil

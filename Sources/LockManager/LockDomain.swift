@@ -32,6 +32,16 @@ package final class LockDomain {
         case new, joined, shuttingDown, leaving, left
     }
 
+    /// When unused resources are given up. Spec: o2dlm 7.
+    package struct Purging: Sendable {
+        /// How long a resource stays that nobody uses.
+        package var age = Duration.seconds(8)
+        /// Between two looks.
+        package var period = Duration.seconds(4)
+
+        package init() {}
+    }
+
     package static let protocolVersion = ProtocolVersion(1, 3)
 
     package let name: String
@@ -44,12 +54,18 @@ package final class LockDomain {
     let environment: any EngineEnvironment
     let cookies: CookieCounter
 
+    /// Rules broken on purpose; empty outside of simulations.
+    package var plantedFaults: PlantedFaults = []
+    /// When unused resources are given up.
+    package var purging = Purging()
     /// Called before the locks of a dead member are touched, perhaps more than once for one death. Spec: o2dlm 13.1.
     package var onEviction: (NodeNumber) -> Void = { _ in }
 
     package internal(set) var phase = Phase.new
     /// Nodes that the heartbeat sees, this one included.
     package internal(set) var liveNodes: NodeSet
+    /// How often each node came or went: one that is back is another one.
+    var lives: [NodeNumber: Int] = [:]
     /// The domain's nodes, this one included.
     package internal(set) var members: NodeSet = []
     var exiting: NodeSet = []

@@ -7,7 +7,7 @@ extension LockDomain {
     /// Has the queues of `resource` looked at, after what runs now.
     func enqueue(_ resource: LockResource) {
         noteUse(of: resource)
-        guard !resource.isQueued, resource.owner == node else { return }
+        guard !resource.isQueued, resource.owner == node, phase != .left else { return }
         resource.isQueued = true
         queued.append(resource)
         guard !isQueueRunning else { return }
@@ -53,6 +53,8 @@ extension LockDomain {
         var isFree = true
         for other in resource.granted + resource.converting where other !== head {
             guard !other.mode.isCompatible(with: wanted) else { continue }
+            if plantedFaults.contains(.grantBeforeLowering), other.isBlockingUnderWay { continue }
+            if plantedFaults.contains(.ignoreConverting), other.list == .converting { continue }
             isFree = false
             other.highestBlocked = max(other.highestBlocked ?? .null, wanted)
         }
@@ -114,6 +116,7 @@ extension LockDomain {
             guard let blocked = lock.highestBlocked, !lock.isBlockingUnderWay else { continue }
             lock.highestBlocked = nil
             guard !lock.mode.isCompatible(with: blocked) else { continue }
+            if plantedFaults.contains(.loseBlocking), lock.node != node, lock.mode == .protectedRead { continue }
             guard lock.node != node else {
                 if let user = lock.user { environment.spawn { user.onBlocking(blocked) } }
                 continue
@@ -124,8 +127,20 @@ extension LockDomain {
             send(.proxyAST, message.payload, to: lock.node) { [self] answer in
                 lock.isBlockingUnderWay = false
                 check(answer, "blocking", lock, resource)
-                if lock.highestBlocked != nil { enqueue(resource) }
+                if answer == .hostDown {
+                    blockingWasLost(resource)
+                } else if lock.highestBlocked != nil {
+                    enqueue(resource)
+                }
             }
+        }
+    }
+
+    /// The connection is broken, and perhaps the node lives: it is told again, but not at once, or this would go round and
+    /// round while requests to it fail.
+    private func blockingWasLost(_ resource: LockResource) {
+        environment.call(at: environment.now + .milliseconds(100)) { [self] in
+            if resources[resource.name] === resource { enqueue(resource) }
         }
     }
 

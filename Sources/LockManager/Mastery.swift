@@ -64,7 +64,8 @@ extension LockDomain {
         while resource.owner == nil {
             guard isFullyJoined else { break }
             await awaitRecovery(before: name)
-            if entry.kind == .master { await askMembers(entry) }
+            // Who only waits for somebody else's decision asks nobody: that somebody came or went changes nothing.
+            if entry.kind == .master { await askMembers(entry) } else { entry.votes = entry.nodes }
             await decide(resource, entry)
         }
         if entries[name] === entry, entry.kind == .master || entry.kind == .block { entries[name] = nil }
@@ -90,13 +91,15 @@ extension LockDomain {
         entry.votes = entry.nodes
         for peer in entry.votes {
             guard entry.votes == entry.nodes, entry.master == nil, entry.kind == .master else { return }
+            // The fault: one answer is enough.
+            if plantedFaults.contains(.masterBeforeAllVoted), !entry.responses.isEmpty { return }
             guard !entry.responses.contains(peer) else { continue }
             await askMember(entry, peer)
         }
     }
 
     private func askMember(_ entry: MasteryEntry, _ peer: NodeNumber) async {
-        while entry.nodes.contains(peer), entry.kind == .master, entry.master == nil {
+        while isFullyJoined, entry.nodes.contains(peer), entry.kind == .master, entry.master == nil {
             let message = MasterMessage(node: node, name: entry.name)
             switch await ask(.masterRequest, message.payload, peer) {
             case .status(MasterAnswer.yes.rawValue):
@@ -130,11 +133,12 @@ extension LockDomain {
             resource.owner = master
             return
         }
-        let isDecider = entry.kind == .master && entry.votes.isSubset(of: entry.responses)
+        let mayHurry = plantedFaults.contains(.masterBeforeAllVoted)
+        let isDecider = entry.kind == .master && (entry.votes.isSubset(of: entry.responses) || mayHurry)
         if isDecider, let lowest = entry.maybe.lowest, node <= lowest {
-            await assertMastery(resource, flags: [], to: entry.votes)
-            // Somebody may have died meanwhile, but nobody can have become master: all of them know us now.
+            // Decided: who asks from here on is told so, though the assertion has not reached everybody.
             resource.owner = node
+            await assertMastery(resource, flags: [], to: entry.votes)
             return
         }
         guard entry.kind != .master || isDecider else { return }
@@ -163,9 +167,8 @@ extension LockDomain {
         var mustRepeat = true
         while mustRepeat {
             mustRepeat = false
-            for peer in nodes where members.contains(peer) {
-                let message = MasterMessage(node: node, name: resource.name, flags: flags)
-                guard case .status(let status) = await ask(.assertMaster, message.payload, peer) else { continue }
+            for peer in nodes {
+                guard let status = await assertMastery(resource, flags: flags, to: peer) else { continue }
                 guard status >= 0 else {
                     log(.error, "node \(peer) does not accept this node as master of \(resource.name): \(status)")
                     continue
@@ -177,6 +180,22 @@ extension LockDomain {
         }
         resource.assertRounds -= 1
         if resource.assertRounds == 0 { settleDereferences(resource) }
+    }
+
+    /// Nil: it is no member any more. Who does not hear of it would wait for ever: a connection that broke is no reason
+    /// to leave it out.
+    private func assertMastery(
+        _ resource: LockResource, flags: MasterMessage.Flags, to peer: NodeNumber
+    ) async -> Int32? {
+        let message = MasterMessage(node: node, name: resource.name, flags: flags)
+        while members.contains(peer) {
+            switch await ask(.assertMaster, message.payload, peer) {
+            case .status(let status): return status
+            case .noHandler: return nil
+            case .hostDown: await wait(changed, atMost: 500)
+            }
+        }
+        return nil
     }
 
     /// Asserts to all members from a task of its own, as handlers must.

@@ -51,7 +51,8 @@ extension LockDomain {
         _ resource: LockResource, to target: NodeNumber, flags: MigratedResource.Flags, locks: [Lock],
         master: NodeNumber? = nil
     ) async -> Bool {
-        let records = locks.map(\.record)
+        var records = locks.map(\.record)
+        if flags.contains(.migration), plantedFaults.contains(.loseLockInMigration) { records = records.dropLast() }
         var parts = stride(from: 0, to: records.count, by: MigratedResource.lockCountMax).map {
             Array(records[$0..<min($0 + MigratedResource.lockCountMax, records.count)])
         }
@@ -130,7 +131,7 @@ extension LockDomain {
     }
 
     func takeValue(_ message: MigratedResource, _ resource: LockResource) {
-        guard !message.value.isZero else { return }
+        guard !message.value.isZero, !plantedFaults.contains(.loseValueInRecovery) else { return }
         for record in message.locks where record.list != .blocked && (record.mode ?? .null) > .null {
             if record.flags.contains(.put) { resource.find(record.cookie, record.node)?.value = message.value }
             resource.value = message.value

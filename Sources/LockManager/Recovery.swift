@@ -21,6 +21,7 @@ struct RecoveryState {
 extension LockDomain {
     package func nodeUp(_ peer: NodeNumber) {
         liveNodes.insert(peer)
+        lives[peer, default: 0] += 1
         changed.notify()
     }
 
@@ -29,6 +30,7 @@ extension LockDomain {
         guard peer != node else { return }
         if joiningNode == peer { joiningNode = nil }
         liveNodes.remove(peer)
+        lives[peer, default: 0] += 1
         if members.contains(peer) { evict(peer) }
         changed.notify()
     }
@@ -51,7 +53,11 @@ extension LockDomain {
     private func entryAfterDeath(of peer: NodeNumber, _ entry: MasteryEntry) {
         if case .migration(let newMaster) = entry.kind, newMaster == peer || entry.master == peer {
             entries[entry.name] = nil
-            if let resource = resources[entry.name], resource.owner != node {
+            if let oldMaster = entry.master, oldMaster != peer, members.contains(oldMaster) {
+                // It keeps what the dead one did not take.
+                resources[entry.name]?.isMigrating = resources[entry.name]?.owner == node
+                resources[entry.name]?.changed.notify()
+            } else if let resource = resources[entry.name], resource.owner != node {
                 resource.owner = nil
                 resource.isMigrating = false
                 resource.isRecovering = true
@@ -67,6 +73,7 @@ extension LockDomain {
 
     private func cleanUp(after dead: NodeNumber) {
         for resource in resourcesInOrder {
+            if plantedFaults.contains(.keepLocksOfDead), resource.owner != dead { continue }
             if resource.name == .recovery {
                 cleanUpRecoveryLock(resource, dead)
                 continue
@@ -76,7 +83,7 @@ extension LockDomain {
                 loseMaster(resource)
             } else {
                 if resource.owner == node, resource.removeAll(where: { $0.node == dead }) {
-                    resource.awaitsRecovery = true
+                    resource.awaitsRecovery = !plantedFaults.contains(.grantDuringRecovery)
                 }
                 resource.references.remove(dead)
                 enqueue(resource)
@@ -99,6 +106,7 @@ extension LockDomain {
 
     /// A value that an EX holder may have outdated without saying so is none. Spec: o2dlm 11.
     private func checkValue(_ resource: LockResource, _ dead: NodeNumber) {
+        guard !plantedFaults.contains(.keepOutdatedValue) else { return }
         if resource.owner == node {
             let held = resource.granted + resource.converting
             if held.contains(where: { $0.node == dead && $0.mode == .exclusive }) { resource.value = .zero }
@@ -113,6 +121,8 @@ extension LockDomain {
     private func loseMaster(_ resource: LockResource) {
         guard !resource.isDroppingReference else { return drop(resource) }
         resource.isRecovering = true
+        // What another node was master of has no references here; a former life may have left some.
+        resource.references = []
         for lock in resource.allLocks where lock.node == node {
             if let convertMode = lock.convertMode, convertMode < lock.mode {
                 finishLowering(lock, to: convertMode, resource)
@@ -173,7 +183,8 @@ extension LockDomain {
     }
 
     private func recoverOne() async {
-        if let master = recovery.newMaster, recoveryMap.contains(master) { recovery.newMaster = nil }
+        let mayReplace = !plantedFaults.contains(.abandonRecovery)
+        if let master = recovery.newMaster, recoveryMap.contains(master), mayReplace { recovery.newMaster = nil }
         if recovery.deadNode == nil { recovery.deadNode = recoveryMap.lowest }
         guard let dead = recovery.deadNode else { return }
         if let master = recovery.newMaster, master != node {

@@ -4,9 +4,6 @@ internal import O2Layout
 // Who has a copy of what, and how copies go. Spec: o2dlm 7.
 
 extension LockDomain {
-    private static let purgeAge = Duration.seconds(8)
-    private static let purgePeriod = Duration.seconds(4)
-
     /// Notes since when nobody uses the resource.
     func noteUse(of resource: LockResource) {
         if isUnused(resource) {
@@ -19,18 +16,18 @@ extension LockDomain {
     func isUnused(_ resource: LockResource) -> Bool {
         !resource.hasLocks && resource.userCount == 0 && !resource.isUnsettled && !resource.isDroppingReference
             && resource.assertRounds == 0 && resource.owner != nil
-            && (resource.owner != node || resource.references.isEmpty)
+            && (resource.owner != node || resource.references.isEmpty || plantedFaults.contains(.forgetReferences))
     }
 
     /// Runs for the life of the domain.
     func startPurging() {
         environment.spawn { [self] in
             while phase == .joined {
-                await environment.sleep(until: environment.now + Self.purgePeriod)
+                await environment.sleep(until: environment.now + purging.period)
                 guard phase == .joined else { return }
                 for resource in resourcesInOrder {
                     guard isUnused(resource), let since = resource.unusedSince,
-                        environment.now - since >= Self.purgeAge
+                        environment.now - since >= purging.age
                     else { continue }
                     environment.spawn { [self] in await purge(resource) }
                 }

@@ -11,7 +11,7 @@ extension LockDomain {
         for peer in survivors { recovery.progress[peer] = .requesting }
         for peer in survivors { await requestLocks(peer, dead) }
         while recovery.deadNode == dead, hasMissingData { await wait(changed, atMost: 1000) }
-        guard recovery.deadNode == dead, recovery.newMaster == node else { return }
+        guard phase != .left, recovery.deadNode == dead, recovery.newMaster == node else { return }
         recovery.isFinalizing = true
         for isSecond in [false, true] {
             for peer in others { await finalize(peer, dead, isSecond) }
@@ -36,7 +36,8 @@ extension LockDomain {
             case .hostDown:
                 if !members.contains(peer) { recovery.progress[peer] = .dead }
                 await wait(changed, atMost: 1000)
-            case .noHandler: return recovery.progress[peer] = .dead
+            // It is not fully joined, and has no locks; it may wait for the end of this very recovery.
+            case .noHandler, .status(-22): return recovery.progress[peer] = .dead
             case .status: await pause(milliseconds: 100)
             }
         }
@@ -68,6 +69,7 @@ extension LockDomain {
     func endRecovery(_ dead: NodeNumber) {
         recoveryMap.remove(dead)
         recovery = RecoveryState()
+        askAnew()
         log(.notice, "End recovery of node \(dead)")
         changed.notify()
     }
@@ -98,12 +100,16 @@ extension LockDomain {
         for resource in resourcesInOrder where resource.isRecovering && resource.name != .recovery {
             guard resource.owner == dead || resource.owner == nil else { continue }
             let isTaken = await transmit(
-                resource, to: master, flags: .recovery, locks: resource.allLocks.filter { $0.node == node },
-                master: resource.owner)
+                resource, to: master, flags: .recovery, locks: locksToTell(resource), master: resource.owner)
             guard isTaken, members.contains(master), recovery.newMaster == master else { return }
         }
         let message = RecoveryMessage(node: node, deadNode: dead)
         _ = await ask(.recoveryDataDone, message.payload(as: .recoveryDataDone), master)
+    }
+
+    private func locksToTell(_ resource: LockResource) -> [Lock] {
+        let isForgetful = plantedFaults.contains(.forgetWaitersInRecovery)
+        return (isForgetful ? resource.granted : resource.allLocks).filter { $0.node == node }
     }
 
     /// A survivor's locks on a resource of the dead node.
@@ -128,6 +134,7 @@ extension LockDomain {
     }
 
     func answer(finalizeRecovery message: RecoveryMessage) -> Int32 {
+        guard isFullyJoined else { return 0 }
         guard recovery.deadNode == message.deadNode, recovery.newMaster == message.node else {
             log(.error, "node \(message.node) ends a recovery of node \(message.deadNode) that it does not lead")
             return -22

@@ -23,8 +23,13 @@ extension LockDomain {
     /// Gives the lock up altogether. Its value block travels if it is held at EX.
     package func unlock(_ lock: DomainLock) async {
         guard let own = lock.lock, let resource = lock.resource else { return }
-        precondition(own.list == .granted, "a lock is unlocked while a request for it is under way")
-        await unlock(own, lock, resource)
+        if phase == .left {
+            // Membership has ended, perhaps in the middle of a request: nobody knows the lock any more.
+            resource.remove(own)
+        } else {
+            precondition(own.list == .granted, "a lock is unlocked while a request for it is under way")
+            await unlock(own, lock, resource)
+        }
         lock.lock = nil
         lock.mode = nil
         lock.resource = nil
@@ -155,6 +160,7 @@ extension LockDomain {
             cookie: own.cookie, flags: flags, node: node, mode: own.mode, name: resource.name)
         let answer = await ask(.createLock, message.payload, owner)
         endRequest(resource)
+        await awaitDeath(of: owner, answer, own)
         let isSettled = own.outstanding == nil
         own.outstanding = nil
         // The grant may come before the status, and the status never.
@@ -162,7 +168,6 @@ extension LockDomain {
         if isSettled { return nil }
         guard case .status(let code) = answer, let status = LockStatus(rawValue: code) else {
             resource.remove(own)
-            await awaitDeath(of: owner, answer)
             return nil
         }
         if status != .normal { resource.remove(own) }
@@ -233,6 +238,7 @@ extension LockDomain {
             value: flags.contains(.putValue) ? own.value : nil)
         let answer = await ask(.convertLock, message.payload, owner)
         endRequest(resource)
+        await awaitDeath(of: owner, answer, own)
         let isSettled = own.outstanding == nil
         own.outstanding = nil
         if own.list == .granted, own.mode == mode { return .normal }
@@ -242,7 +248,6 @@ extension LockDomain {
             return status
         }
         revert(own, resource)
-        await awaitDeath(of: owner, answer)
         return nil
     }
 
@@ -272,6 +277,7 @@ extension LockDomain {
                 cookie: own.cookie, flags: putsValue ? [.valueBlock, .putValue] : [], node: node, name: resource.name,
                 value: putsValue ? own.value : nil)
             let answer = await ask(.unlockLock, message.payload, owner)
+            await awaitDeath(of: owner, answer, own)
             own.outstanding = nil
             // The cleanup after the owner's death counts it as done.
             guard own.list != nil else { return }
@@ -308,9 +314,13 @@ extension LockDomain {
         enqueue(resource)
     }
 
-    /// A broken connection is not a death: the heartbeat has the word.
-    private func awaitDeath(of owner: NodeNumber, _ answer: MessengerAnswer) async {
-        guard answer == .hostDown, members.contains(owner) else { return }
-        await wait(changed, atMost: 5000)
+    /// A broken connection is not a death: the heartbeat has the word. Until then the request stays outstanding, so that
+    /// the cleanup finds it: the dead master may have executed it and let others in.
+    private func awaitDeath(of owner: NodeNumber, _ answer: MessengerAnswer, _ own: Lock) async {
+        guard answer == .hostDown else { return }
+        let limit = environment.now + .seconds(5)
+        while own.outstanding != nil, members.contains(owner), environment.now < limit {
+            await wait(changed, atMost: 5000)
+        }
     }
 }

@@ -1,89 +1,121 @@
 internal import EngineKit
 internal import EngineSimulation
-internal import LockManager
+package import LockManager
 internal import O2Layout
 
 /// One simulated life of a cluster, drawn from a seed: joins, work, deaths, leaving, returns.
+///
+/// 1. Hosts boot, join, and their users lock and unlock; what the ``LockScenario`` has in store goes wrong.
+/// 2. All faults end. Every request under way must be served; what every host knows must fit (``DomainAudit``).
+/// 3. Users give everything back, and all hosts leave; ambushes still wait for them.
+///
+/// Each part has a limit of virtual time, and the history one of events.
 package struct LockHistory {
     package struct Outcome: Sendable {
         package var seed: UInt64
         package var violations: [String] = []
         package var grants = 0
         package var messages = 0
+        package var events: UInt64 = 0
+        package var deaths = 0
+        package var virtualMilliseconds = 0
     }
 
+    private static let eventCountMax: UInt64 = 3_000_000
+
+    private let cluster: SimulatedCluster
+    private let judge: LockJudge
+    private let workload: LockWorkload
+    private let scenario: LockScenario
+    private let incidents: LockIncidents
+    private var environment: VirtualEnvironment { cluster.environment }
+
     /// - Parameter trace: gets one line for each message and incident.
-    package static func run(seed: UInt64, trace: ((String) -> Void)? = nil) -> Outcome {
-        let random = SeededRandom(seed: seed &* 0x9e37_79b9_7f4a_7c15)
-        let nodeCount = UInt8(2 + random.next(below: 4))
-        let cluster = SimulatedCluster(seed: seed, nodeCount: nodeCount)
-        cluster.latencyMax = .microseconds(Int64(100 + random.next(below: 5000)))
-        cluster.detectionMax = .milliseconds(Int64(100 + random.next(below: 4000)))
-        let workload = LockWorkload(cluster: cluster, nameCount: Int(1 + random.next(below: 6)))
-        cluster.trace = trace
+    package static func run(
+        seed: UInt64, plantedFaults: PlantedFaults = [], trace: ((String) -> Void)? = nil
+    ) -> Outcome {
+        let history = LockHistory(seed, plantedFaults, trace)
+        history.run()
         var outcome = Outcome(seed: seed)
-        let environment = cluster.environment
-
-        func start(_ node: NodeNumber) {
-            let host = cluster.boot(node)
-            environment.spawn {
-                do throws(JoinError) {
-                    try await host.domain.join()
-                } catch {
-                    outcome.violations.append("node \(node) cannot join: \(error)")
-                    return
-                }
-                for _ in 0..<2 { workload.startUser(on: host) }
-            }
-        }
-
-        for node in 0..<nodeCount {
-            let node = NodeNumber(integerLiteral: node)
-            environment.call(at: environment.now + .milliseconds(Int64(random.next(below: 800)))) { start(node) }
-        }
-        let incidents = random.next(below: 4)
-        for _ in 0..<incidents {
-            let at = environment.now + .milliseconds(Int64(1000 + random.next(below: 6000)))
-            let pick = random.next(below: 16)
-            let returns = random.next(below: 2) == 0
-            environment.call(at: at) {
-                let live = Array(cluster.live)
-                guard live.count > 1 else { return }
-                let victim = live[Int(pick) % live.count]
-                guard cluster.hosts[victim]?.domain.phase == .joined else { return }
-                cluster.kill(victim)
-                guard returns else { return }
-                environment.call(at: environment.now + .seconds(6)) {
-                    guard cluster.hosts[victim]?.isDead == true else { return }
-                    start(victim)
-                }
-            }
-        }
-        environment.run(limit: .seconds(16))
-        workload.isEnding = true
-        let hasEnded = environment.run(limit: .seconds(120)) {
-            workload.runningUsers == 0 || areAllDead(cluster, workload)
-        }
-        if !hasEnded {
-            outcome.violations.append("users are stuck")
-            for node in cluster.live { cluster.hosts[node]?.domain.listing().forEach { trace?("node \(node): \($0)") } }
-        }
-        // One after the other leaves; what it masters goes to the others.
-        for node in cluster.live {
-            guard let host = cluster.hosts[node], host.domain.phase == .joined else { continue }
-            environment.spawn { await host.domain.leave() }
-        }
-        let haveLeft = environment.run(limit: .seconds(200)) {
-            cluster.live.allSatisfy { cluster.hosts[$0]?.domain.phase == .left }
-        }
-        if !haveLeft, outcome.violations.isEmpty { outcome.violations.append("somebody cannot leave") }
-        outcome.violations += workload.violations.map(\.what)
-        outcome.grants = workload.grantCount
-        outcome.messages = cluster.messageCount
+        outcome.violations = history.judge.violations
+        outcome.grants = history.judge.grantCount
+        outcome.messages = history.cluster.messageCount
+        outcome.events = history.environment.eventCount
+        outcome.deaths = history.incidents.deathCount
+        outcome.virtualMilliseconds = Int(history.environment.now.nanoseconds / 1_000_000)
         return outcome
     }
 
-    private static func areAllDead(_ cluster: SimulatedCluster, _ workload: LockWorkload) -> Bool {
-        cluster.live.isEmpty
+    private init(_ seed: UInt64, _ plantedFaults: PlantedFaults, _ trace: ((String) -> Void)?) {
+        scenario = LockScenario(seed: seed)
+        cluster = SimulatedCluster(seed: seed, nodeCount: scenario.nodeCount)
+        cluster.latencyMax = scenario.latencyMax
+        cluster.detectionMax = scenario.detectionMax
+        cluster.appearanceMax = scenario.appearanceMax
+        cluster.trace = trace
+        cluster.environment.eventCountMax = Self.eventCountMax
+        judge = LockJudge(environment: cluster.environment)
+        workload = LockWorkload(
+            environment: cluster.environment, judge: judge, nameCount: scenario.nameCount,
+            usersPerHost: scenario.usersPerHost)
+        incidents = LockIncidents(cluster, workload, scenario, plantedFaults)
+        judge.lastDisturbance = { [unowned cluster] in cluster.lastDisturbance }
+        judge.note = { [unowned cluster] text in cluster.note(text) }
+    }
+
+    private func run() {
+        incidents.begin()
+        environment.run(limit: scenario.stormLength)
+        require("what was planned never ends", within: .seconds(120)) { incidents.areOver }
+        workload.close()
+        guard
+            require("not served: \(workload.waiting.prefix(3))", within: .seconds(30), { workload.waiting.isEmpty }),
+            settle()
+        else { return explain() }
+        workload.end()
+        guard require("users are stuck", within: .seconds(30), { workload.runningUsers == 0 }) else { return explain() }
+        leave()
+        if !judge.violations.isEmpty { explain() }
+    }
+
+    /// What happens by itself happens; then everybody knows the same.
+    private func settle() -> Bool {
+        var complaints: [String] = []
+        for _ in 0..<100 {
+            environment.run(limit: scenario.latencyMax * 4 + .milliseconds(100))
+            complaints = DomainAudit.complaints(incidents.members, workload)
+            if complaints.isEmpty { return true }
+        }
+        for complaint in complaints { judge.complain(complaint) }
+        return false
+    }
+
+    /// All at once, or one after the other; what they are masters of goes to the others.
+    private func leave() {
+        for host in incidents.members {
+            environment.spawn { [incidents] in await incidents.leave(host) }
+            if !scenario.leavesTogether {
+                require("node \(host.node) cannot leave", within: .seconds(60)) { host.isDead }
+            }
+        }
+        require("somebody cannot leave", within: .seconds(60)) { cluster.live.isEmpty }
+    }
+
+    @discardableResult
+    private func require(
+        _ what: @autoclosure () -> String, within limit: Duration, _ isDone: () -> Bool
+    ) -> Bool {
+        if environment.run(limit: limit, until: isDone) { return true }
+        let isLoop = environment.isExhausted ? " (no end of events)" : ""
+        judge.complain("\(what()) after \(limit)\(isLoop)")
+        return false
+    }
+
+    private func explain() {
+        for host in incidents.runningHosts {
+            cluster.note("node \(host.node): \(host.domain.phase) members \(host.domain.members)")
+            for line in host.domain.listing() { cluster.note("node \(host.node): \(line)") }
+        }
+        for record in environment.records.suffix(10) { cluster.note("log: \(record.text)") }
     }
 }

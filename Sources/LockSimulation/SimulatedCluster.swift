@@ -1,12 +1,14 @@
-internal import EngineKit
+package import EngineKit
 package import EngineSimulation
-package import LockManager
+internal import LockManager
 package import O2Layout
 
 /// Several hosts that share one lock domain, on a network that delays, on one virtual time line.
 ///
-/// **Promises of the injector.** A connection loses nothing and reorders nothing until an end of it dies. A host that is
-/// killed does nothing more; the others learn of it after a while, in any order, each at its own time.
+/// **Promises of the injector.** A connection loses nothing and reorders nothing until an end of it dies; a cut delays
+/// until it is healed. Of what a host that dies had sent, some first part arrives on each connection, and nothing any
+/// more once the receiver has learnt of the death. The others learn of it after a while, in any order, each at its own
+/// time; at the latest when the node is back with a new session.
 package final class SimulatedCluster {
     package let environment: VirtualEnvironment
     package let domainName = "7E012AE3BF62458B8A58C073CF6E1C36"
@@ -16,11 +18,19 @@ package final class SimulatedCluster {
     package var latencyMax = Duration.milliseconds(2)
     /// Longest time until a death is known.
     package var detectionMax = Duration.seconds(4)
+    /// Longest time until a host that boots is seen by another.
+    package var appearanceMax = Duration.zero
     package private(set) var messageCount = 0
+    /// When something last happened that may keep requests waiting.
+    package private(set) var lastDisturbance = Instant.zero
     /// Gets one line for each message and incident.
     package var trace: ((String) -> Void)?
+    /// Called before and after a request is handled.
+    package var onRequest: (LockMessageType, _ from: NodeNumber, _ to: NodeNumber, _ isHandled: Bool) -> Void = {
+        _, _, _, _ in
+    }
 
-    private var lastArrival: [Link: Instant] = [:]
+    private var links: [Link: WireQueue] = [:]
 
     struct Link: Hashable {
         let from: NodeNumber
@@ -37,113 +47,121 @@ package final class SimulatedCluster {
     /// The hosts that run.
     package var live: NodeSet { NodeSet(hosts.values.filter { !$0.isDead }.map(\.node)) }
 
-    /// Starts a host: alive for all, not a member yet.
+    private var runningHosts: [SimulatedHost] {
+        hosts.values.filter { !$0.isDead }.sorted { $0.node < $1.node }
+    }
+
+    /// A duration up to `longest`.
+    package func chance(_ longest: Duration) -> Duration {
+        .nanoseconds(Int64(environment.random.next(below: longest.nanosecondsClamped + 1)))
+    }
+
+    // MARK: Life and death
+
+    /// Starts a host: alive, not a member yet. The others see it after a while, and whatever died before it had this
+    /// number is gone for them then at the latest.
     package func boot(_ node: NodeNumber) -> SimulatedHost {
+        precondition(hosts[node]?.isDead ?? true, "node \(node) runs already")
+        let former = hosts[node]
         let host = SimulatedHost(node: node, cluster: self)
         hosts[node] = host
-        for other in hosts.values where other !== host && !other.isDead { other.domain.nodeUp(node) }
+        lastDisturbance = environment.now
+        note("node \(node) boots")
+        for other in runningHosts where other !== host {
+            if let former { learn(of: former, other) }
+            host.connect(to: other)
+            let visible = environment.now + chance(appearanceMax)
+            if visible > environment.now { hold(node, other.node, until: visible) }
+            environment.call(at: visible) { [self] in
+                guard !other.isDead, !host.isDead else { return }
+                note("node \(other.node) sees node \(node)")
+                other.connect(to: host)
+                other.domain.nodeUp(node)
+            }
+        }
         return host
     }
 
     /// Cuts the power of a host.
     package func kill(_ node: NodeNumber) {
         guard let victim = hosts[node], !victim.isDead else { return }
-        victim.isDead = true
         note("node \(node) dies")
-        for other in hosts.values.sorted(by: { $0.node < $1.node }) where !other.isDead {
-            let delay = environment.random.next(below: detectionMax.nanosecondsClamped)
-            environment.call(at: environment.now + .nanoseconds(Int64(delay))) { [self] in
-                guard !other.isDead else { return }
-                note("node \(other.node) learns that \(node) is dead")
-                other.failRequests(to: node)
-                other.domain.nodeDown(node)
-                onDeathKnown(node, other.node)
-            }
+        end(victim)
+    }
+
+    /// A host stops by itself, since it found out that it must: users get errors, the others see a death.
+    package func fence(_ node: NodeNumber) {
+        guard let victim = hosts[node], !victim.isDead else { return }
+        note("node \(node) ends its membership")
+        victim.domain.abandon()
+        victim.isFenced = true
+        victim.disconnectAll()
+        end(victim)
+    }
+
+    /// A host that has left its domain ends its heartbeat: that is seen as well, and nothing is recovered.
+    package func shutDown(_ node: NodeNumber) {
+        guard let victim = hosts[node], !victim.isDead else { return }
+        note("node \(node) is shut down")
+        end(victim)
+    }
+
+    private func end(_ victim: SimulatedHost) {
+        victim.isDead = true
+        lastDisturbance = environment.now
+        for other in runningHosts {
+            wire(victim.node, other.node).loseTail(environment.random)
+            let knownAt = environment.now + chance(detectionMax)
+            environment.call(at: knownAt) { [self] in learn(of: victim, other) }
         }
     }
 
-    /// Called when a host has learnt of a death.
-    package var onDeathKnown: (_ dead: NodeNumber, _ by: NodeNumber) -> Void = { _, _ in }
+    private func learn(of victim: SimulatedHost, _ other: SimulatedHost) {
+        guard !other.isDead, other.isConnected(to: victim) else { return }
+        note("node \(other.node) learns that \(victim.node) is dead")
+        lastDisturbance = environment.now
+        other.disconnect(from: victim)
+        wire(victim.node, other.node).clear()
+        wire(other.node, victim.node).clear()
+        // Behind the ends of requests, as in the daemon.
+        environment.call(at: environment.now) { if !other.isDead { other.domain.nodeDown(victim.node) } }
+    }
+
+    // MARK: The network
+
+    /// Nothing passes between two hosts for a while.
+    package func cut(_ first: NodeNumber, _ second: NodeNumber, for length: Duration) {
+        note("nothing passes between \(first) and \(second) for \(length)")
+        hold(first, second, until: environment.now + length)
+    }
+
+    private func hold(_ first: NodeNumber, _ second: NodeNumber, until end: Instant) {
+        lastDisturbance = max(lastDisturbance, end)
+        for queue in [wire(first, second), wire(second, first)] {
+            queue.hold(until: end)
+            environment.call(at: end) { [self] in queue.deliver(environment.now) }
+        }
+    }
+
+    private func wire(_ from: NodeNumber, _ to: NodeNumber) -> WireQueue {
+        let link = Link(from: from, to: to)
+        if let queue = links[link] { return queue }
+        let queue = WireQueue()
+        links[link] = queue
+        return queue
+    }
+
+    /// Delivers after a delay, behind everything that went the same way before.
+    func deliver(from: SimulatedHost, to: SimulatedHost, _ body: @escaping () -> Void) {
+        messageCount += 1
+        let queue = wire(from.node, to.node)
+        let arrival = queue.append(environment.now + chance(latencyMax)) { if !to.isDead { body() } }
+        environment.call(at: arrival) { [self] in queue.deliver(environment.now) }
+    }
 
     package func note(_ text: @autoclosure () -> String) {
         guard let trace else { return }
         let microseconds = environment.now.nanoseconds / 1000
         trace("\(microseconds / 1_000_000).\(String(1_000_000 + microseconds % 1_000_000).dropFirst()) \(text())")
-    }
-
-    /// Delivers after a delay, behind everything that went the same way before.
-    func deliver(from: NodeNumber, to: NodeNumber, _ body: @escaping () -> Void) {
-        messageCount += 1
-        let link = Link(from: from, to: to)
-        let delay = environment.random.next(below: latencyMax.nanosecondsClamped)
-        let arrival = max(
-            environment.now + .nanoseconds(Int64(delay)), (lastArrival[link] ?? .zero) + .nanoseconds(1))
-        lastArrival[link] = arrival
-        environment.call(at: arrival, body)
-    }
-}
-
-/// One host of a ``SimulatedCluster``.
-package final class SimulatedHost: ClusterMessenger {
-    package let node: NodeNumber
-    package private(set) var domain: LockDomain!
-    package fileprivate(set) var isDead = false
-    private unowned let cluster: SimulatedCluster
-    private var pending: [UInt64: (to: NodeNumber, completion: (MessengerAnswer) -> Void)] = [:]
-    private var lastRequest: UInt64 = 0
-
-    fileprivate init(node: NodeNumber, cluster: SimulatedCluster) {
-        self.node = node
-        self.cluster = cluster
-        domain = LockDomain(
-            name: cluster.domainName, node: node, configuration: cluster.configuration,
-            liveNodes: cluster.live, cookies: CookieCounter(), messenger: self, environment: cluster.environment)
-    }
-
-    package func send(
-        _ type: LockMessageType, key: UInt32, _ payload: [UInt8], to peer: NodeNumber,
-        _ completion: @escaping (MessengerAnswer) -> Void
-    ) {
-        guard !isDead else { return }
-        guard domain.liveNodes.contains(peer) else {
-            cluster.environment.call(at: cluster.environment.now) { completion(.hostDown) }
-            return
-        }
-        lastRequest += 1
-        let request = lastRequest
-        pending[request] = (peer, completion)
-        cluster.deliver(from: node, to: peer) { [self] in
-            guard let target = cluster.hosts[peer], !target.isDead,
-                !isDead || cluster.environment.random.next(below: 2) == 0
-            else { return }
-            let status = payload.withUnsafeBytes { target.domain.handle(type, from: node, payload: $0) }
-            cluster.note(
-                "\(node)>\(peer) \(type) \(Self.name(type, payload)) -> \(status.map { "\($0)" } ?? "no handler")")
-            cluster.deliver(from: peer, to: node) { [self] in
-                guard !isDead, let waiting = pending.removeValue(forKey: request) else { return }
-                waiting.completion(status.map { .status($0) } ?? .noHandler)
-            }
-        }
-    }
-
-    /// The resource that a message is about.
-    private static func name(_ type: LockMessageType, _ payload: [UInt8]) -> String {
-        let offset: Int
-        switch type {
-        case .masterRequest, .assertMaster, .dereference, .dereferenceDone, .migrateRequest, .masterRequery: offset = 8
-        case .createLock, .convertLock, .proxyAST, .unlockLock, .migrateResource: offset = 16
-        default: return payload.prefix(4).map { "\($0)" }.joined(separator: ".")
-        }
-        let head = payload.prefix(16).map { String($0, radix: 16) }.joined(separator: ".")
-        return String(decoding: payload[offset..<offset + 32].prefix { $0 != 0 }, as: UTF8.self) + " " + head
-    }
-
-    /// The connection to a dead host is over.
-    func failRequests(to peer: NodeNumber) {
-        let failed = pending.filter { $0.value.to == peer }.keys.sorted()
-        for request in failed {
-            guard let waiting = pending.removeValue(forKey: request) else { continue }
-            waiting.completion(.hostDown)
-        }
     }
 }

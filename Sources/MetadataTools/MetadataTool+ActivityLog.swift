@@ -72,12 +72,12 @@ extension MetadataTool {
         }
     }
 
-    /// After an internal backing device was grown offline its metadata lies where the old end was; without a note of
-    /// the old size there is nothing to be found. Yoke moves metadata at attach, so this has nothing left to do.
+    /// After an internal backing device was grown offline its metadata lies where the old end was. Moving it is not served.
     func checkResize(_ area: MetadataArea) throws(Failure) -> Int32 {
-        if try area.versionFound() == nil {
-            console.writeError("no suitable meta data found :(\n")
-        }
-        return 0
+        guard try area.versionFound() == nil else { return 0 }
+        throw Failure(
+            "no suitable meta data found :(\n"
+                + "If the device grew, its meta data lies at the old end; yoke does not move it to the new one.\n"
+                + "Give the device its old size back, or create-md and let the other host sync it.")
     }
 }

@@ -40,8 +40,10 @@ package final class ReplicationEngine {
     var log = TransferLog()
     /// What the peer sent or asks for, as long as a disk works on it.
     var peerRequests = SlotTable<PeerRequest>()
-    /// Memory that those hold.
+    /// Memory that those hold, a page for each that holds none.
     var peerRequestByteCount = 0
+    /// Reads of the peer that wait for room on the data socket, in order of arrival.
+    var waitingReads: RingQueue<Int> = RingQueue()
     var metadataOperations = SlotTable<MetadataOperation>()
     /// Answers that wait until I/O is resumed.
     var heldCompletions: [(RequestID, errno: Int32)] = []

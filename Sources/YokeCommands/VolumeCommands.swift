@@ -9,9 +9,20 @@ enum VolumeCommands {
         let environment = FormatTool.Environment(
             version: CommandVersion.text, random: ClassicTools.randomNumber, time: { UInt64(time(nil)) },
             open: { (path, writable) throws(OfflineDeviceError) in
-                try FileOfflineDevice(path: call.paths.resolveDevice(path), writable: writable)
+                if writable, let directory = mountPoint(of: path, call) {
+                    throw .inUse(path: path, by: "a mount on \(directory)")
+                }
+                return try FileOfflineDevice(path: call.paths.resolveDevice(path), writable: writable)
             })
         return FormatTool(environment: environment, streams: streams).run(arguments)
+    }
+
+    /// Where the daemon has the volume of a device mounted: it reaches the volume without the device node, whose claims tell
+    /// of other users only.
+    private static func mountPoint(of path: String, _ call: DaemonCall) -> String? {
+        let answer = call.capture(["mount-point", path])
+        guard let (status, output) = answer, status == 0, !output.isEmpty else { return nil }
+        return String(output.prefix { $0 != "\n" })
     }
 
     static func mounted(_ call: DaemonCall, _ arguments: [String]) -> Int32 {

@@ -25,8 +25,8 @@ package struct YokeCommand: AsyncParsableCommand {
         discussion: """
             Classic tools: yoke drbdadm ..., yoke drbdsetup ..., yoke drbdmeta ..., yoke drbd-overview, yoke mkfs.ocfs2
             ..., yoke mounted.ocfs2 ..., yoke mount.ocfs2 ..., yoke o2cb ..., also through links of these names
-            (/sbin/mount.ocfs2 for mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) waits until the volume
-            is clean).
+            (/sbin/mount.ocfs2 for mount(8) and fstab, /sbin/umount.fuse.ocfs2 so that umount(8) of a device, or of all,
+            waits until the volume is clean).
             """,
         version: CommandVersion.text,
         subcommands: [

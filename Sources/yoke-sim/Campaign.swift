@@ -1,4 +1,5 @@
 import Glibc
+import SimulationProcesses
 import Simulator
 
 /// Many histories in several processes: an engine that traps takes only its process along.
@@ -65,7 +66,7 @@ struct Campaign {
         ]
         if let fault { arguments += ["--fault", fault] }
         if let emphasis { arguments += ["--emphasis", emphasis] }
-        return WorkerProcess(lane: lane, done: done, arguments: arguments)
+        return WorkerProcess(name: "yoke-sim", lane: lane, done: done, arguments: arguments)
     }
 
     /// A process has ended: at the end of its work, or in the middle of a history.

@@ -146,12 +146,12 @@ import Testing
             """
             common { net { csums-alg md5; data-integrity-alg ""; on-congestion block; } }
             resource a { \(twoHosts) net { csums-alg sha1; on-congestion pull-ahead; }
-              disk { read-balancing prefer-local; } options { quorum majority; } }
+              disk { read-balancing prefer-local; rs-discard-granularity 64k; } options { quorum majority; } }
             """)
         #expect(loaded.errors == [])
         #expect(loaded.warningKinds == [.notServed, .notServed, .notServed])
         #expect(loaded.warnings[0].lines[0].contains("'csums-alg md5' is understood but not served yet"))
-        #expect(loaded.warnings[1].lines[0].contains("'on-congestion pull-ahead'"))
+        #expect(loaded.warnings[1].lines[0].contains("'rs-discard-granularity 64k'"))
         #expect(loaded.warnings[2].lines[0].contains("'quorum'"))
     }
 

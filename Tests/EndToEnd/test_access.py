@@ -159,6 +159,31 @@ class DeviceNode(Pair):
         self.assert_equal_disks()
 
 
+    def test_device_that_a_program_has_open_is_not_taken_away(self):
+        self.pair(net="protocol C; ")
+        self.first.yoke("device", "r0")
+        content = random.Random(6).randbytes(4 << 20)
+        with open(self.first.root + "/dev/drbd0", "r+b", buffering=0) as device:
+            for part in range(0, len(content), 1 << 20):
+                device.write(content[part:part + (1 << 20)])
+            for command in ("drbdadm secondary r0", "drbdadm down r0", "device --remove r0"):
+                refused = self.first.yoke(*command.split(), check=False)
+                self.assertNotEqual(refused.returncode, 0, command)
+                self.assertIn("(-12) Device is held open by someone", refused.stderr + refused.stdout)
+            os.fsync(device.fileno())
+            device.seek(0)
+            self.assertEqual(device.read(1 << 20), content[:1 << 20])
+            # Nobody asks for this to be on a disk.
+            device.seek(8 << 20)
+            device.write(content)
+        self.first.drbdadm("secondary", "r0")
+        self.assert_equal_disks()
+        self.second.drbdadm("primary", "r0")
+        with self.second.nbd() as client:
+            self.assertEqual(client.read(0, len(content)), content)
+            self.assertEqual(client.read(8 << 20, len(content)), content)
+
+
 class BadDays(Pair):
     def test_hostile_peers_disturb_nothing(self):
         self.pair()

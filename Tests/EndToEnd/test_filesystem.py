@@ -202,7 +202,20 @@ class Filesystem(unittest.TestCase):
         run("cp", "-a", SOURCE_TREE, self.point + "/tree", timeout=60)
         held = self.host.drbdadm("secondary", "r0", check=False)
         self.assertNotEqual(held.returncode, 0)
+        # The mount is inside of yoked and claims no device node: neither -F nor another name of the node gets past it.
+        self.host.yoke("device", "r0")
+        node = self.host.root + "/dev/drbd0"
+        for name in ("/dev/drbd0", node, os.path.realpath(node)):
+            refused = self.host.yoke("mkfs.ocfs2", "-q", "-x", "-F", "-M", "local", name, check=False)
+            self.assertEqual(refused.returncode, 1, name)
+            self.assertIn("in use by a mount on " + self.point, refused.stderr)
         self.umount()
+        claim = os.open(node, os.O_RDONLY | os.O_EXCL)
+        claimed = self.host.yoke("mount", "r0", self.point, check=False)
+        os.close(claim)
+        self.assertEqual(claimed.returncode, 32)
+        self.assertIn("is in use", claimed.stderr)
+        self.host.yoke("device", "--remove", "r0")
         self.host.drbdadm("secondary", "r0")
         self.host.drbdadm("primary", "r0")
         self.mount(source="/dev/drbd0")

@@ -80,6 +80,8 @@ struct MetadataToolTests {
         #expect(refused.errors.contains("too small"), "\(refused.errors)")
         let empty = try Image(size: 64 << 20)
         #expect(empty.run("get-gi").errors.contains("no superblock at sector 131064"), "\(empty.run("get-gi").errors)")
+        let resized = empty.run("check-resize")
+        #expect(resized.status != 0 && resized.errors.contains("does not move it"), "\(resized.errors)")
     }
 
     @Test(

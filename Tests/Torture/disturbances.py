@@ -34,6 +34,7 @@ class Disturbances:
         """While the operations go on: until the condition, which takes its time, holds."""
         deadline = time.monotonic() + limit
         while not self.in_background(condition, what=what):
+            self.pair.check_daemons()
             if time.monotonic() > deadline:
                 logs = "\n".join("--- %s\n%s" % (host.name, host.log_tail(40)) for host in self.pair.hosts)
                 raise Mismatch("not within %g s: %s\n%s" % (limit, what, logs))

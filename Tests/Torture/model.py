@@ -121,6 +121,9 @@ class File:
         self.readers = []
         self.name = None
 
+    def end_read(self, versions):
+        self.readers = [one for one in self.readers if one is not versions]
+
     def registers(self):
         return (self.content, self.mode, self.mtime, self.xattrs)
 

@@ -422,7 +422,7 @@ def read(load, process, name="read", slot=None):
     task = Task(name, (slot.path, *key), [], [slot, *with_parents(slot)])
 
     def done(content, begun, ended):
-        file.readers.remove(versions)
+        file.end_read(versions)
         if name == "read":
             names_seen(host, slot)
         file.content.check(content, versions, slot.path, is_beside=True)
@@ -430,7 +430,7 @@ def read(load, process, name="read", slot=None):
             file.content.seen(host)
 
     def unsure():
-        file.readers.remove(versions)
+        file.end_read(versions)
     task.done, task.unsure = done, unsure
     return task
 

@@ -17,7 +17,7 @@ import threading
 import time
 
 LIMIT = 1 << 24
-STALE_ATTEMPTS = 5
+STALE_ATTEMPTS = 250
 
 
 def receive(stream):
@@ -360,8 +360,8 @@ def main():
                 value = str(failure)
             if error != errno.ESTALE:
                 break
-            # The kernel of this host could not take a folder to the place to which the other host has renamed it, since
-            # somebody here was at work in the old one. NFS clients know it as well.
+            # The kernel of this host could not take a folder to the place to which the other host has renamed it, while
+            # a rename is under way here, or something in the folder's old parent. NFS clients know it as well.
             time.sleep(0.02)
         send(sink, (begun, time.monotonic(), error, value))
 

@@ -91,6 +91,18 @@ import Testing
         #expect(ToolRun.format("-q -x -F /dev/sdb", on: device).status == 0)
     }
 
+    @Test("nor one for a single host")
+    func mountedLocally() throws {
+        let device = device()
+        #expect(ToolRun.format("-q -M local /dev/sdb", on: device).status == 0)
+        var options = FormatOptions()
+        options.isLocal = true
+        try occupy(device, options, slot: 0, node: 0)
+        let run = ToolRun.format("-x -M local /dev/sdb", on: device)
+        #expect(run.status == 1)
+        #expect(run.errors.contains("/dev/sdb may be mounted by node 0: its slot map says so."))
+    }
+
     @Test("a dry run writes nothing")
     func dryRun() {
         let device = device()
@@ -172,8 +184,10 @@ import Testing
 }
 
 /// Marks a slot of the volume's slot map as used by a node.
-func occupy(_ device: MemoryDevice, slot: Int, node: UInt32) throws {
-    let format = try VolumeFormat(FormatOptions(), deviceByteCount: device.byteCount)
+func occupy(
+    _ device: MemoryDevice, _ options: FormatOptions = FormatOptions(), slot: Int, node: UInt32
+) throws {
+    let format = try VolumeFormat(options, deviceByteCount: device.byteCount)
     var builder = try VolumeBuilder(
         format, FormatIdentity(uuid: .zero, generation: 1, indexSeed: IndexSeed(0, 0, 0), time: 0))
     try builder.build()

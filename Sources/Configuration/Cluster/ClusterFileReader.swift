@@ -69,6 +69,8 @@ struct ClusterStanzaParser {
     let fileName: String
     var stanzas: [ClusterStanza] = []
     var diagnostics: [Diagnostic] = []
+    /// An empty line lies between the last attribute and this one.
+    private var followsBlank = false
 
     init(fileName: String) {
         self.fileName = fileName
@@ -88,13 +90,17 @@ struct ClusterStanzaParser {
                 line = String(line.dropLast()) + "\n" + Self.text(lines[index])
                 index += 1
             }
-            parse(line: line, number: number)
+            parse(line: line, number: number, before: lines[index...])
         }
     }
 
-    private mutating func parse(line: String, number: Int) {
+    private mutating func parse(line: String, number: Int, before next: ArraySlice<Substring.UnicodeScalarView>) {
         let trimmed = Self.trimmed(line)
-        guard !trimmed.isEmpty, trimmed.first != "#" else { return }
+        guard !trimmed.isEmpty, trimmed.first != "#" else {
+            followsBlank = followsBlank || trimmed.isEmpty
+            return
+        }
+        defer { followsBlank = false }
         let name = String(trimmed.prefix { Self.isNameCharacter($0) })
         let rest = Self.trimmed(trimmed.dropFirst(name.count))
         let column = 1 + line.utf8.count - Self.leftTrimmed(line).utf8.count
@@ -110,12 +116,13 @@ struct ClusterStanzaParser {
             }
             stanzas.append(ClusterStanza(name: name, location: location))
         } else if !name.isEmpty, rest.first == "=" {
-            guard !stanzas.isEmpty else {
-                fail(
-                    .unexpectedToken, line: number, found: "attribute '\(name)' outside of a stanza",
-                    expected: "'cluster:' or 'node:' before it", fix: "put the header above this line")
-                return
+            if stanzas.isEmpty || followsBlank {
+                let block = [name] + Self.attributeNames(next)
+                if MissingHeader.isMissing(before: block, in: stanzas.last) {
+                    failHeader(name, MissingHeader.header(of: block), location)
+                }
             }
+            guard !stanzas.isEmpty else { return }
             let value = String(Self.trimmed(rest.dropFirst()))
             guard !value.unicodeScalars.contains("\u{FFFD}") else {
                 fail(
@@ -130,6 +137,33 @@ struct ClusterStanzaParser {
                 .unexpectedToken, line: number, found: "'\(trimmed)'", expected: "'name = value' or 'name:'",
                 fix: Self.fix(name, isAlone: rest.isEmpty))
         }
+    }
+
+    /// The names of the attributes up to the next empty line or header.
+    private static func attributeNames(_ lines: ArraySlice<Substring.UnicodeScalarView>) -> [String] {
+        var names: [String] = []
+        for line in lines {
+            let text = trimmed(Self.text(line))
+            let name = text.prefix { isNameCharacter($0) }
+            guard !name.isEmpty, trimmed(text.dropFirst(name.count)).first == "=" else { break }
+            names.append(String(name))
+        }
+        return names
+    }
+
+    /// What follows is read as if the header were there, so that each further one that is missing is named too.
+    private mutating func failHeader(_ name: String, _ header: String?, _ location: SourceLocation) {
+        guard let header else {
+            fail(
+                .unexpectedToken, line: location.line, found: "attribute '\(name)' outside of a stanza",
+                expected: "'cluster:' or 'node:' before it", fix: "put the header above this line")
+            return
+        }
+        let place = stanzas.isEmpty ? "outside of a stanza" : "behind an empty line"
+        fail(
+            .unexpectedToken, line: location.line, found: "attribute '\(name)' \(place)",
+            expected: "'\(header):' before it", fix: "write '\(header):' on a line of its own above this one")
+        stanzas.append(ClusterStanza(name: header, location: location))
     }
 
     private mutating func fail(_ kind: Diagnostic.Kind, line: Int, found: String, expected: String, fix: String) {

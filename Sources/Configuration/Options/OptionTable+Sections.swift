@@ -47,7 +47,9 @@ extension OptionTable {
                     "32K-striping", "64K-striping", "128K-striping", "256K-striping", "512K-striping", "1M-striping",
                 ], default: "prefer-local"),
             .servedOnly(value: "prefer-local", "reads are served by the local disk while there is one")),
-        .init(.disk, "rs-discard-granularity", .number(.bytes, 0...1_048_576, default: 0)),
+        .init(
+            .disk, "rs-discard-granularity", .number(.bytes, 0...1_048_576, default: 0),
+            .servedOnly(value: "0", "a resync sends zeroes as data")),
     ]
 
     /// Spec: drbd-config-and-tools 5.3.
@@ -90,14 +92,9 @@ extension OptionTable {
             .servedOnly(value: "", "data packets carry no checksum of their own")),
         .init(.net, "tcp-cork", .flag(default: true), .ignored),
         .init(
-            .net, "on-congestion", .enumeration(["block", "pull-ahead", "disconnect"], default: "block"),
-            .servedOnly(value: "block", "a congested connection blocks writers")),
-        .init(
-            .net, "congestion-fill", .number(.sectors, 0...20_971_520, default: 0),
-            .servedOnly(value: "0", "a congested connection blocks writers")),
-        .init(
-            .net, "congestion-extents", .number(.count, 67...65534, default: 1237),
-            .servedOnly(value: "1237", "a congested connection blocks writers"), clampsToRange: true),
+            .net, "on-congestion", .enumeration(["block", "pull-ahead", "disconnect"], default: "block")),
+        .init(.net, "congestion-fill", .number(.sectors, 0...20_971_520, default: 0)),
+        .init(.net, "congestion-extents", .number(.count, 67...65534, default: 1237), clampsToRange: true),
         .init(
             .net, "csums-alg", .text(byteCountMax: 63),
             .servedOnly(value: "", "a resync sends every block that is out of sync")),

@@ -36,19 +36,22 @@ extension FileSystemServer {
                         node?.release()
                         return false
                     }
-                    listing.append(entry, await self.listedEntry(node, in: record))
+                    let listed = await self.listedEntry(node, in: record)
+                    listing.append(entry, listed?.reply, recallCount: listed?.record.recallCount ?? 0)
                     return true
                 }
             } catch {
                 for node in listing.nodes { _ = nodes.forget(node, count: 1) }
                 throw error
             }
+            // Later entries were waited for: what was told of the earlier ones may have become old.
+            listing.limit { id in self.nodes.record(id)?.recallCount }
             finish(header, record, listing)
         }
     }
 
     /// What the kernel learns of an entry; nil: only the name. Counts the lookup.
-    private func listedEntry(_ node: Node?, in parent: Record) async -> FUSEEntryReply? {
+    private func listedEntry(_ node: Node?, in parent: Record) async -> (record: Record, reply: FUSEEntryReply)? {
         guard let node else { return nil }
         guard policy.mayListWithAttributes(node) else {
             node.release()
@@ -57,7 +60,7 @@ extension FileSystemServer {
         do throws(FileSystemError) {
             let (record, reply) = try await entry(node, in: parent)
             nodes.countLookup(record)
-            return reply
+            return (record, reply)
         } catch {
             // The name is there, whatever is wrong with the node: who opens it is told.
             return nil
@@ -76,7 +79,14 @@ private struct Listing {
     private let byteCountMax: Int
     private var byteCount = 0
     /// Nodes that the kernel learns of.
-    private(set) var nodes: [UInt64] = []
+    var nodes: [UInt64] { told.map(\.reply.node) }
+    private var told: [Told] = []
+
+    private struct Told {
+        let reply: FUSEEntryReply
+        let byteOffset: Int
+        let recallCount: UInt64
+    }
 
     init(byteCountMax: Int, pool: IOBufferPool) {
         self.byteCountMax = byteCountMax
@@ -100,16 +110,29 @@ private struct Listing {
     }
 
     /// An entry with its node, or without one.
-    mutating func append(_ entry: DirectoryEntry, _ reply: FUSEEntryReply?) {
-        let place = UnsafeMutableRawBufferPointer(start: buffer.base + byteCount, count: FUSEEntryReply.byteCount)
+    mutating func append(_ entry: DirectoryEntry, _ reply: FUSEEntryReply?, recallCount: UInt64) {
         if let reply {
-            reply.encode(into: place)
-            nodes.append(reply.node)
+            reply.encode(into: place(at: byteCount))
+            told.append(Told(reply: reply, byteOffset: byteCount, recallCount: recallCount))
         } else {
-            place.clear(count: FUSEEntryReply.byteCount)
+            place(at: byteCount).clear(count: FUSEEntryReply.byteCount)
         }
         byteCount += FUSEEntryReply.byteCount
         write(entry)
+    }
+
+    private func place(at byteOffset: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: buffer.base + byteOffset, count: FUSEEntryReply.byteCount)
+    }
+
+    /// Nothing is to be kept of a node whose lock was given up since it was appended. `recallCount` knows how often that was.
+    func limit(_ recallCount: (UInt64) -> UInt64?) {
+        for told in told where recallCount(told.reply.node) != told.recallCount {
+            var reply = told.reply
+            reply.nameTimeout = .zero
+            reply.attributesTimeout = .zero
+            reply.encode(into: place(at: told.byteOffset))
+        }
     }
 
     private mutating func write(_ entry: DirectoryEntry) {

@@ -27,7 +27,7 @@ extension FileSystemServer {
                 }
             }
             let opened = addHandle(record, mode, flags: request.flags)
-            if mode.writes, record.writerCount == 1 { await dropPagesForWriter(record) }
+            if mode.writes { await dropPagesForWriter(record) }
             reply(header.unique, opened)
         }
     }

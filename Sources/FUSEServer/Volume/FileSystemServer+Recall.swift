@@ -41,8 +41,16 @@ extension FileSystemServer {
 
     /// Before the first handle that may write is answered: what was read under the shared lock goes, since a page of a
     /// writable mapping may become dirty without a word. Spec: fuse 20.
+    ///
+    /// Handles that come meanwhile wait for it too.
     func dropPagesForWriter(_ record: Record) async {
-        guard policy.isShared, record.pages.mayExist, phase == .serving else { return }
+        while record.pages.isDroppingForWriter { await record.pages.changed.wait() }
+        guard policy.isShared, record.writerCount == 1, record.pages.mayExist, phase == .serving else { return }
+        record.pages.isDroppingForWriter = true
+        defer {
+            record.pages.isDroppingForWriter = false
+            record.pages.changed.notify()
+        }
         let before = Set(record.pages.reads.keys)
         while !before.isDisjoint(with: record.pages.reads.keys) { await record.pages.changed.wait() }
         let drops = DropsUnderWay()
@@ -79,11 +87,10 @@ extension FileSystemServer: KernelCache where Operations == MountedVolume {
             if level == .null { invalidate(inode, pagesFrom: 0) { _ in } }
             return
         }
-        let hasWriters = record.writerCount > 0
-        let isExclusive = inode.metaLock.level == .exclusive
+        if level == .null { record.recallCount += 1 }
         // Without writers pages are clean, and good for as long as nobody else may write.
-        let keepsPages = level == .protectedRead && !hasWriters
-        if !keepsPages, isExclusive || !hasWriters { try await recallPages(record) }
+        let keepsPages = level == .protectedRead && record.writerCount == 0
+        if !keepsPages { try await recallPages(record) }
         if level == .null { invalidate(inode, pagesFrom: nil) { _ in } }
     }
 

@@ -21,6 +21,8 @@ final class KernelPages {
     var failure: (any Error)?
     /// Pages are being dropped: nothing that waits for the lock may be waited for.
     var isRecalling = false
+    /// Pages are being dropped for the first handle that may write.
+    var isDroppingForWriter = false
     /// A request came or was answered.
     let changed = AsyncSignal()
     private var lastRequest: UInt64 = 0

@@ -13,6 +13,8 @@ final class NodeRecord<Node: FileSystemNode> {
     let pages = KernelPages()
     /// Open handles that may write.
     var writerCount = 0
+    /// How often the lock that guards its attributes was given up: what was read before is not to be kept.
+    var recallCount: UInt64 = 0
     /// The kernel was told to drop the listing, and has not read a complete one since. Spec: fuse 20.
     var isListingDropped = false
     /// Whether writing must take away a `security.capability` attribute; nil: not known.

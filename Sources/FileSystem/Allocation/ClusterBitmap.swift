@@ -105,11 +105,28 @@ final class ClusterBitmap {
         try count(in: block, used: -Int64(run.count))
     }
 
-    /// Whether all clusters of the run, which lies in one group, are marked as used.
-    func isUsed(_ run: ClusterRun) async throws(FileSystemError) -> Bool {
+    /// What is to be marked as free in one transaction.
+    struct Releases {
+        fileprivate var clusters: UInt64 = 0
+        fileprivate var clustersOfChain: [Int: UInt64] = [:]
+    }
+
+    /// Whether the run, which lies in one group, can be marked as free together with `releases`, to which it is added then:
+    /// all of its clusters are marked as used, and the totals allow for so many less.
+    func mayRelease(_ run: ClusterRun, with releases: inout Releases) async throws(FileSystemError) -> Bool {
         let (block, range) = try await bits(of: run)
         // Bit 0 is the descriptor's own.
-        return range.lowerBound > 0 && GroupDescriptor.bitmap(block.bytes).isUsed(range)
+        guard range.lowerBound > 0, GroupDescriptor.bitmap(block.bytes).isUsed(range) else { return false }
+        let index = Int(block.bytes[GroupDescriptor.Field.chain])
+        let all = releases.clusters + UInt64(run.count)
+        let inChain = releases.clustersOfChain[index, default: 0] + UInt64(run.count)
+        let chain = ChainList.record(UnsafeRawBufferPointer(inode.block.bytes), index)
+        guard UInt64(chain.free) + inChain <= UInt64(chain.total),
+            UInt64(inode.block.bytes[Dinode.Field.bitsUsed]) >= all
+        else { return false }
+        releases.clusters = all
+        releases.clustersOfChain[index] = inChain
+        return true
     }
 
     private func bits(of run: ClusterRun) async throws(FileSystemError) -> (MetadataBlock, Range<Int>) {

@@ -72,6 +72,14 @@ extension MountedVolume {
         let space = try usedSpace()
         try await space.bitmap.hold.acquire()
         defer { space.bitmap.hold.release() }
+        var releases = ClusterBitmap.Releases()
+        guard try await space.bitmap.mayRelease(run, with: &releases) else {
+            // As a flush of the log has it: what is free already stays free, and the rest of the change is sound.
+            _ = report(
+                Corruption(
+                    block: space.bitmap.inode.number, what: "clusters \(run.cluster) + \(run.count) are free already"))
+            return
+        }
         _ = handle.extend(credits: 2)
         try await space.bitmap.release(run, handle)
         space.reserved.insert(run.range)
@@ -96,19 +104,34 @@ extension MountedVolume {
 
     /// Takes the lock of the allocator of a metadata block (any kind but dinodes). Before the handle, behind the locks of
     /// inodes; a task that holds a ``Reservation`` may take it as well.
-    package func lockForFreeing(_ place: Suballocation) async throws(FileSystemError) -> FreeingLock {
-        try await lockForFreeing(.extentAlloc, place)
+    ///
+    /// Errors: `corrupt` when the block `number` cannot be freed.
+    package func lockForFreeing(
+        _ place: Suballocation, _ number: UInt64
+    ) async throws(FileSystemError) -> FreeingLock {
+        try await lockForFreeing(.extentAlloc, place, number)
     }
 
     func lockForFreeing(
-        _ kind: SystemInode, _ place: Suballocation
+        _ kind: SystemInode, _ place: Suballocation, _ number: UInt64
     ) async throws(FileSystemError) -> FreeingLock {
         let allocator = try await allocator(kind, place)
         try await allocator.hold.acquire()
+        do throws(FileSystemError) {
+            try await allocator.requireReleasable(place, number)
+        } catch {
+            allocator.hold.release()
+            throw error
+        }
         return FreeingLock(allocator)
     }
 
-    /// Frees a metadata block (any kind but dinodes). The caller holds ``lockForFreeing(_:)``.
+    /// As ``lockForFreeing(_:_:)`` for one more block of an allocator whose lock the caller has.
+    func requireFreeable(_ place: Suballocation, _ number: UInt64) async throws(FileSystemError) {
+        try await allocator(.extentAlloc, place).requireReleasable(place, number)
+    }
+
+    /// Frees a metadata block (any kind but dinodes). The caller holds ``lockForFreeing(_:_:)``.
     /// ``Credits/suballocationFree`` credits.
     package func freeMetadataBlock(
         _ place: Suballocation, _ number: UInt64, _ handle: JournalHandle

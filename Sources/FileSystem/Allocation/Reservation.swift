@@ -35,12 +35,13 @@ package final class Reservation {
         guard let source = inodes, source.left > 0 else {
             preconditionFailure("an inode is claimed that was not reserved")
         }
-        inodes?.left -= 1
         // Spec: ocfs2-disk 9.5 rule 5.
         let place = parent?.dinode.suballocation
         let isNear = place.map { Int($0.slot) == source.allocator.slot } ?? false
         let group = isNear ? parent.flatMap { place?.descriptorBlock(of: $0.number) } : nil
-        return try await source.allocator.take(near: group, handle)
+        let claimed = try await source.allocator.take(near: group, handle)
+        inodes?.left -= 1
+        return claimed
     }
 
     /// Takes a block for any other kind of metadata. ``Credits/suballocation`` credits.
@@ -48,8 +49,9 @@ package final class Reservation {
         guard let source = metadata, source.left > 0 else {
             preconditionFailure("a metadata block is claimed that was not reserved")
         }
+        let claimed = try await source.allocator.take(near: nil, handle)
         metadata?.left -= 1
-        return try await source.allocator.take(near: nil, handle)
+        return claimed
     }
 
     /// Takes 1 to `atMost` clusters in one run. What they hold is undefined. ``Credits/clusterAllocation`` credits.

@@ -75,15 +75,19 @@ extension MountedVolume {
         try validateLocalAlloc(inode)
         try await space.bitmap.hold.acquire()
         defer { space.bitmap.hold.release() }
-        var runs = LocalAllocWindow.unusedRuns(of: inode)
+        var runs: [ClusterRun] = []
+        var releases = ClusterBitmap.Releases()
         // Looked at before the transaction: what is not marked cannot be given back.
-        for run in runs where !(try await space.bitmap.isUsed(run)) {
+        for run in LocalAllocWindow.unusedRuns(of: inode) {
+            if try await space.bitmap.mayRelease(run, with: &releases) {
+                runs.append(run)
+                continue
+            }
             _ = report(
                 Corruption(
                     block: inode.number, inode: inode.number,
                     what: "clusters \(run.cluster) + \(run.count) of the window are free in the global bitmap"))
             try requireWritable()
-            runs.removeAll { $0 == run }
         }
         let groups = try await space.bitmap.pinGroups(of: runs)
         defer { for group in groups { group.pinCount -= 1 } }

@@ -121,10 +121,19 @@ final class Suballocator {
 
     // MARK: Freeing
 
-    /// Frees a block. 2 credits.
-    func release(
-        _ place: Suballocation, _ number: UInt64, _ handle: JournalHandle
-    ) async throws(FileSystemError) {
+    /// Throws unless the block can be freed: it is this allocator's and in use, and the totals allow for one less. To be
+    /// asked before the handle, where damage costs one file and not the mount.
+    func requireReleasable(_ place: Suballocation, _ number: UInt64) async throws(FileSystemError) {
+        let (group, bit) = try await find(place, number)
+        guard bit > 0, GroupDescriptor.bitmap(group.bytes).isUsed(bit..<bit + 1) else {
+            throw wrong(group.number, "bit \(bit) is free, but block \(number) is in use")
+        }
+        _ = try totals(of: group, used: -1)
+    }
+
+    private func find(
+        _ place: Suballocation, _ number: UInt64
+    ) async throws(FileSystemError) -> (group: MetadataBlock, bit: Int) {
         guard let descriptor = place.descriptorBlock(of: number) else {
             throw wrong(number, "suballocator bit \(place.bit) cannot be that of this block")
         }
@@ -133,6 +142,14 @@ final class Suballocator {
         guard bit < Int(group.bytes[GroupDescriptor.Field.bits]),
             GroupDescriptor.block(ofBit: bit, group.rawBytes, volume.parameters) == number
         else { throw wrong(number, "bit \(bit) of group \(descriptor) is another block") }
+        return (group, bit)
+    }
+
+    /// Frees a block. 2 credits.
+    func release(
+        _ place: Suballocation, _ number: UInt64, _ handle: JournalHandle
+    ) async throws(FileSystemError) {
+        let (group, bit) = try await find(place, number)
         handle.modify(group)
         handle.modify(inode.block)
         do throws(LayoutError) {
@@ -144,6 +161,15 @@ final class Suballocator {
     }
 
     private func count(in group: MetadataBlock, used change: Int64) throws(FileSystemError) {
+        let (index, chain, used) = try totals(of: group, used: change)
+        ChainList.setRecord(bytes, index, chain)
+        bytes[Dinode.Field.bitsUsed] = used
+    }
+
+    /// The chain of a group and `i_used` as they are after a change.
+    private func totals(
+        of group: MetadataBlock, used change: Int64
+    ) throws(FileSystemError) -> (index: Int, chain: ChainList.Record, used: UInt32) {
         let index = Int(group.bytes[GroupDescriptor.Field.chain])
         var chain = ChainList.record(inode.block.rawBytes, index)
         let free = Int64(chain.free) - change
@@ -152,8 +178,7 @@ final class Suballocator {
             throw wrong(inode.number, "c_free of chain \(index) would be \(free), i_used \(used)")
         }
         chain.free = UInt32(free)
-        ChainList.setRecord(bytes, index, chain)
-        bytes[Dinode.Field.bitsUsed] = UInt32(used)
+        return (index, chain, UInt32(used))
     }
 
     func wrong(_ block: UInt64, _ what: String) -> FileSystemError {

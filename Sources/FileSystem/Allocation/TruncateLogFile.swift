@@ -132,11 +132,12 @@ final class TruncateLogFile {
     /// Gives back the first `records` records.
     private func giveBack(_ records: Int) async throws(FileSystemError) {
         var runs: [ClusterRun] = []
+        var releases = ClusterBitmap.Releases()
         for index in 0..<records {
             let record = TruncateLog.record(inode.block.rawBytes, index)
             if record.start == 0 || record.clusters == 0 { continue }
             for run in volume.geometry.piecesInGroups(of: ClusterRun(cluster: record.start, count: record.clusters)) {
-                if try await isOwned(run, runs) {
+                if try await isOwned(run, runs, &releases) {
                     runs.append(run)
                     continue
                 }
@@ -160,11 +161,13 @@ final class TruncateLogFile {
     }
 
     /// Whether the clusters can go back: marked, and named once.
-    private func isOwned(_ run: ClusterRun, _ others: [ClusterRun]) async throws(FileSystemError) -> Bool {
+    private func isOwned(
+        _ run: ClusterRun, _ others: [ClusterRun], _ releases: inout ClusterBitmap.Releases
+    ) async throws(FileSystemError) -> Bool {
         guard !others.contains(where: { UInt64($0.cluster) < run.end && UInt64(run.cluster) < $0.end }) else {
             return false
         }
-        return try await bitmap.isUsed(run)
+        return try await bitmap.mayRelease(run, with: &releases)
     }
 }
 

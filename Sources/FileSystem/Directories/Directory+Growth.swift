@@ -6,6 +6,7 @@ import OCFS2Layout
 extension Directory {
     /// The names of an inline directory move to a block of their own; with the volume's feature they are indexed.
     func leaveDinode() async throws(FileSystemError) {
+        _ = try inlineArea().largestHole()
         let isIndexing = volume.features.hasIndexedDirectories
         let reservation = try await volume.reserve(
             SpaceNeeds(metadataBlocks: isIndexing ? 1 : 0, clusters: 1))

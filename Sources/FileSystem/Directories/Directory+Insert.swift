@@ -45,7 +45,7 @@ extension Directory {
         while true {
             let index = try await index()
             if let place = try await freeBlock(index, need: need) {
-                guard try place.area.hasRoom(for: need) else {
+                guard try place.area.largestHole() >= need else {
                     throw corrupt("db_free_rec_len is too large", block: place.area.block.number)
                 }
                 return Space(area: place.area, index: index, predecessor: place.predecessor)

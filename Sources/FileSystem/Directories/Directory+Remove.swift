@@ -16,11 +16,14 @@ extension Directory {
     /// Errors: `notFound`.
     func planRemoval(of name: FileName) async throws(FileSystemError) -> Removal {
         guard let found = try await find(name) else { throw .notFound }
+        // What is wrong with block or leaf has to be found before the handle.
+        _ = try found.area.largestHole()
         guard isIndexed else { return Removal(name: name, area: found.area, index: nil) }
         let index = try await index()
         let hash = index.hash(of: name)
-        return Removal(
-            name: name, area: found.area, index: (index.root, try await index.leaf(for: hash), hash))
+        let leaf = try await index.leaf(for: hash)
+        _ = try indexEntry(in: leaf, hash, block: found.area.block.number)
+        return Removal(name: name, area: found.area, index: (index.root, leaf, hash))
     }
 
     /// Removes the name. ``removalCredits`` credits.
@@ -35,7 +38,7 @@ extension Directory {
         state.bytesFreedSinceFailure += freed
         state.linearStart = 0
         if let (root, leaf, hash) = removal.index {
-            try removeFromIndex(leaf, hash, block: area.block.number)
+            leaf.entries.remove(at: try indexEntry(in: leaf, hash, block: area.block.number))
             handle.modify(leaf.block)
             root.bytes[IndexRoot.Field.entryCount] &-= 1
             handle.modify(root)
@@ -49,14 +52,12 @@ extension Directory {
         touch(handle)
     }
 
-    private func removeFromIndex(_ leaf: LeafPlace, _ hash: NameHash, block: UInt64) throws(FileSystemError) {
+    /// Where the entry of a name is in its leaf.
+    private func indexEntry(in leaf: LeafPlace, _ hash: NameHash, block: UInt64) throws(FileSystemError) -> Int {
         let entries = leaf.entries
         for index in 0..<entries.count {
             let entry = entries[index]
-            if entry.hash == hash, entry.block == block {
-                entries.remove(at: index)
-                return
-            }
+            if entry.hash == hash, entry.block == block { return index }
         }
         throw corrupt("a name has no index entry", block: leaf.block.number)
     }

@@ -14,7 +14,7 @@ extension MountedVolume {
             try await free(extent, of: index)
         }
         let place = IndexRoot.suballocation(UnsafeRawBufferPointer(index.root.bytes))
-        let lock = try await lockForFreeing(place)
+        let lock = try await lockForFreeing(place, index.root.number)
         defer { lock.release() }
         let credits = Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle throws(FileSystemError) in
@@ -31,6 +31,7 @@ extension MountedVolume {
         defer { room.release() }
         let locks = try await index.tree.lockForRemoving()
         defer { locks.release() }
+        try await index.tree.requireChangeable(extent)
         let credits = index.tree.removeCredits + Credits.clusterFree
         try await transaction(credits: credits) { handle throws(FileSystemError) in
             try await index.tree.remove(cpos: extent.cpos, count: extent.count, locks, nil, handle)

@@ -112,12 +112,22 @@ extension MountedVolume {
     ///
     /// - Parameter name: as it stands in the directory: 16 hexadecimal digits, with `dio-` before them or not.
     func planOrphanRemoval(named name: String, from directory: Inode) async throws(FileSystemError) -> OrphanRemoval {
+        guard let removal = try await planOrphanRemoval(ifListed: name, in: directory) else {
+            throw missingOrphan(name, in: directory)
+        }
+        return removal
+    }
+
+    /// As ``planOrphanRemoval(named:from:)``, but nil for an entry that is not there.
+    func planOrphanRemoval(
+        ifListed name: String, in directory: Inode
+    ) async throws(FileSystemError) -> OrphanRemoval? {
         let names = try Directory(directory)
         do throws(FileSystemError) {
             return OrphanRemoval(
                 directory: names, removal: try await names.planRemoval(of: FileName(unchecked: Array(name.utf8))))
         } catch .notFound {
-            throw missingOrphan(name, in: directory)
+            return nil
         }
     }
 
@@ -132,7 +142,7 @@ extension MountedVolume {
         }
     }
 
-    private func missingOrphan(_ name: String, in directory: Inode) -> FileSystemError {
+    func missingOrphan(_ name: String, in directory: Inode) -> FileSystemError {
         report(
             Corruption(
                 block: directory.number, inode: directory.number,

@@ -6,6 +6,10 @@ internal import OCFS2Layout
 package struct ExtentRoot {
     enum Kind {
         case data, xattrValue, xattrIndex, directoryIndex, refcount
+
+        /// Whether `e_cpos` numbers the owner's clusters. In an index it is a hash, behind the highest of which the clusters
+        /// of an extent count on.
+        var countsClusters: Bool { self == .data || self == .xattrValue }
     }
 
     let kind: Kind
@@ -19,6 +23,8 @@ package struct ExtentRoot {
     let lastLeafField: LE64
     /// Whom blocks are read for; its clusters are kept up to date for data.
     let owner: Inode?
+    /// Without an owner: since when no other host can have changed the tree, by ``BlockCache/clock``.
+    var validSince: UInt64 = 0
 
     /// The data of a file, directory or long symlink, which has no inline data.
     package static func data(_ inode: Inode) -> ExtentRoot {
@@ -49,9 +55,9 @@ package struct ExtentRoot {
     }
 
     /// A refcount root with leaves (TREE). Spec: ocfs2-disk-2 17.1.
-    package static func refcount(_ block: MetadataBlock) -> ExtentRoot {
+    static func refcount(_ block: MetadataBlock, validSince: UInt64) -> ExtentRoot {
         ExtentRoot(
             kind: .refcount, block: block, listOffset: 0x80, clustersField: LE32(offset: 0x38),
-            lastLeafField: LE64(offset: 0x28), owner: nil)
+            lastLeafField: LE64(offset: 0x28), owner: nil, validSince: validSince)
     }
 }

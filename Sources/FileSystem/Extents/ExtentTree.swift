@@ -19,12 +19,13 @@ package struct ExtentTree {
     }
 
     private var reader: ExtentTreeEditor<ExtentTreeReader> {
-        let storage = ExtentTreeReader(volume: volume, owner: root.owner)
+        let storage = ExtentTreeReader(volume: volume, owner: root.owner, validSince: root.validSince)
         return ExtentTreeEditor(storage: storage, root: root, shiftMax: shiftMax)
     }
 
     private func changer(_ reservation: Reservation?, _ handle: JournalHandle) -> ExtentTreeEditor<ExtentTreeChanger> {
-        let storage = ExtentTreeChanger(volume: volume, owner: root.owner, reservation: reservation, handle: handle)
+        let storage = ExtentTreeChanger(
+            volume: volume, owner: root.owner, validSince: root.validSince, reservation: reservation, handle: handle)
         return ExtentTreeEditor(storage: storage, root: root, shiftMax: shiftMax)
     }
 
@@ -87,23 +88,8 @@ extension ExtentTree {
         }
     }
 
-    /// A record of data or of anything else that maps clusters, whose clusters lie on the volume.
     private func checked(_ record: ExtentRecord, in block: MetadataBlock) throws(FileSystemError) -> Extent {
-        let parameters = volume.parameters
-        let geometry = parameters.geometry
-        let isInside: Bool
-        if root.kind == .refcount {
-            isInside = record.block > 2 && record.block < parameters.blockCount
-        } else {
-            isInside =
-                record.block != 0 && geometry.isClusterAligned(block: record.block)
-                && record.block < parameters.blockCount
-                && UInt64(record.clusters) <= geometry.clusters(coveringBlocks: parameters.blockCount - record.block)
-        }
-        guard isInside, !record.isEmpty else {
-            throw reader.storage.corrupt(
-                block.number, "extent \(record.cpos) + \(record.clusters) at block \(record.block)")
-        }
+        try reader.require(record, in: block)
         return Extent(record)
     }
 }
@@ -213,31 +199,47 @@ extension ExtentTree {
 
     /// The locks of the allocators of the extent blocks that one ``remove(cpos:count:_:_:_:)`` may free.
     package func lockForRemoving() async throws(FileSystemError) -> RemovalLocks {
-        let path = try await reader.rightEdge()
-        var places: [Suballocation] = []
-        for node in path.nodes.dropFirst() {
-            let place = ExtentBlock.suballocation(UnsafeRawBufferPointer(node.block.bytes))
-            if !places.contains(where: { $0.slot == place.slot }) { places.append(place) }
-        }
-        places.sort { $0.slot < $1.slot }
         let locks = RemovalLocks()
-        for place in places {
-            do {
-                locks.add(try await volume.lockForFreeing(place), slot: place.slot)
-            } catch {
-                locks.release()
-                throw error
+        do throws(FileSystemError) {
+            for (number, place) in try await rightEdgeBlocks().sorted(by: { $0.place.slot < $1.place.slot }) {
+                try await locks.add(number, place, volume)
             }
+        } catch {
+            locks.release()
+            throw error
         }
         return locks
     }
 
-    /// Slots whose allocators own the blocks on the right edge, in order.
-    func rightEdgeSlots() async throws(FileSystemError) -> [UInt16] {
-        let path = try await reader.rightEdge()
-        return path.nodes.dropFirst().map {
-            ExtentBlock.suballocation(UnsafeRawBufferPointer($0.block.bytes)).slot
+    private func rightEdgeBlocks() async throws(FileSystemError) -> [(number: UInt64, place: Suballocation)] {
+        try await reader.rightEdge().nodes.dropFirst().map {
+            ($0.block.number, ExtentBlock.suballocation($0.block.rawBytes))
         }
+    }
+
+    /// Whether the locks also cover the blocks that are on the right edge now, and those can be freed.
+    func mayRemove(with locks: RemovalLocks) async throws(FileSystemError) -> Bool {
+        for (number, place) in try await rightEdgeBlocks() {
+            guard locks.slots.contains(place.slot) else { return false }
+            try await volume.requireFreeable(place, number)
+        }
+        return true
+    }
+
+    /// Throws unless one extent covers the range that is to be replaced or removed, and the leaves beside it are sound. To
+    /// be asked before the handle, where damage costs one file and not the mount.
+    func requireChangeable(_ part: Extent) async throws(FileSystemError) {
+        try await reader.requireChangeable(part.cpos, part.count)
+    }
+
+    /// Throws unless one extent covers the range. As ``requireChangeable(_:)``, but reads only what the change itself reads.
+    func requireMapped(_ part: Extent) async throws(FileSystemError) {
+        try await reader.requireMapped(part.cpos, part.count)
+    }
+
+    /// As ``requireMapped(_:)`` for an extent that is to be inserted: nothing is mapped there.
+    func requireUnmapped(cpos: UInt32, count: UInt32) async throws(FileSystemError) {
+        try await reader.requireUnmapped(cpos, count)
     }
 
     /// Makes the root an empty list of depth 0 again. The tree has no extent blocks any more, or they are the caller's.
@@ -251,9 +253,11 @@ package final class RemovalLocks {
     private var locks: [FreeingLock] = []
     private(set) var slots: [UInt16] = []
 
-    func add(_ lock: FreeingLock, slot: UInt16) {
-        locks.append(lock)
-        slots.append(slot)
+    /// Throws `corrupt` unless the block can be freed. Slots in order.
+    func add(_ number: UInt64, _ place: Suballocation, _ volume: MountedVolume) async throws(FileSystemError) {
+        guard !slots.contains(place.slot) else { return try await volume.requireFreeable(place, number) }
+        locks.append(try await volume.lockForFreeing(place, number))
+        slots.append(place.slot)
     }
 
     package func release() {

@@ -4,8 +4,9 @@ internal import OCFS2Layout
 extension ExtentTreeEditor {
     /// Whether two records are one when the first is followed by the second. Spec: ocfs2-disk 6.5.
     func areOne(_ first: ExtentRecord, _ second: ExtentRecord) -> Bool {
-        guard first.flags == second.flags, first.end == UInt64(second.cpos),
-            first.block + UInt64(first.clusters) * blocksPerCluster == second.block
+        // What the neighbours say on disk nobody has checked.
+        guard first.flags == second.flags, first.end == UInt64(second.cpos), first.block < second.block,
+            second.block - first.block == UInt64(first.clusters) * blocksPerCluster
         else { return false }
         return first.clusters + second.clusters <= root.recordClustersMax(storage.parameters.geometry)
     }
@@ -33,12 +34,8 @@ extension ExtentTreeEditor {
     func insert(_ record: ExtentRecord) async throws(FileSystemError) {
         let path = try await path(to: record.cpos)
         let list = path.leaf.list
+        try requireUnmapped(path, record.cpos, record.clusters)
         let index = list.leafIndex(atOrAfter: record.cpos)
-        if index < list.count, UInt64(list[index].cpos) < record.end {
-            throw storage.corrupt(
-                path.leaf.block.number,
-                "cluster \(list[index].cpos) is mapped, \(record.cpos) + \(record.clusters) is new")
-        }
         let firstIndex = list.hasEmptyFirst ? 1 : 0
         let before = index > firstIndex ? list[index - 1] : nil
         let after = index < list.count ? list[index] : nil
@@ -58,6 +55,31 @@ extension ExtentTreeEditor {
         addClusters(Int64(record.clusters))
     }
 
+    /// Throws unless one record covers the range.
+    func requireMapped(_ cpos: UInt32, _ count: UInt32) async throws(FileSystemError) {
+        _ = try await covering(cpos, count)
+    }
+
+    /// As ``requireMapped(_:_:)``, and the leaves beside it are sound, from which records move.
+    func requireChangeable(_ cpos: UInt32, _ count: UInt32) async throws(FileSystemError) {
+        let path = try await covering(cpos, count).path
+        _ = try await retreat(path)
+        _ = try await advance(path)
+    }
+
+    /// Throws unless nothing is mapped there, as far as one leaf tells.
+    func requireUnmapped(_ cpos: UInt32, _ count: UInt32) async throws(FileSystemError) {
+        try requireUnmapped(try await path(to: cpos), cpos, count)
+    }
+
+    private func requireUnmapped(_ path: ExtentPath, _ cpos: UInt32, _ count: UInt32) throws(FileSystemError) {
+        let list = path.leaf.list
+        let index = list.leafIndex(atOrAfter: cpos)
+        guard index < list.count, UInt64(list[index].cpos) < UInt64(cpos) + UInt64(count) else { return }
+        throw storage.corrupt(
+            path.leaf.block.number, "cluster \(list[index].cpos) is mapped, \(cpos) + \(count) is new")
+    }
+
     /// The leaf record that covers the whole range, for changing it.
     private func covering(
         _ cpos: UInt32, _ count: UInt32
@@ -69,6 +91,7 @@ extension ExtentTreeEditor {
             throw storage.corrupt(
                 path.leaf.block.number, "no extent covers the clusters \(cpos) + \(count) that are to be changed")
         }
+        try require(list[index], in: path.leaf.block)
         return (path, index, list[index])
     }
 

@@ -33,6 +33,26 @@ struct ExtentTreeEditor<Storage: ExtentTreeStorage> {
         }
     }
 
+    /// Throws unless the leaf record of `block` maps what lies on the volume, and ends where cluster numbers end.
+    func require(_ record: ExtentRecord, in block: MetadataBlock) throws(FileSystemError) {
+        let parameters = storage.parameters
+        let geometry = parameters.geometry
+        var isInside: Bool
+        if root.kind == .refcount {
+            isInside = record.block > 2 && record.block < parameters.blockCount
+        } else {
+            isInside =
+                record.block != 0 && geometry.isClusterAligned(block: record.block)
+                && record.block < parameters.blockCount
+                && UInt64(record.clusters) <= geometry.clusters(coveringBlocks: parameters.blockCount - record.block)
+        }
+        if root.kind.countsClusters { isInside = isInside && record.end <= UInt64(UInt32.max) + 1 }
+        guard isInside, !record.isEmpty else {
+            throw storage.corrupt(
+                block.number, "extent \(record.cpos) + \(record.clusters) at block \(record.block)")
+        }
+    }
+
     /// Reads the child that `record` of `parent` leads to.
     func child(
         of parent: ExtentListView, _ record: ExtentRecord, in block: MetadataBlock

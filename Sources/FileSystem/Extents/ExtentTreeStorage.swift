@@ -24,11 +24,13 @@ protocol ExtentTreeStorage {
 struct ExtentTreeReader: ExtentTreeStorage {
     let volume: MountedVolume
     let owner: Inode?
+    /// For a tree without an owner.
+    let validSince: UInt64
 
     var parameters: VolumeParameters { volume.parameters }
 
     func read(_ number: UInt64) async throws(FileSystemError) -> MetadataBlock {
-        try await volume.block(number, .extentBlock, for: owner)
+        try await volume.block(number, .extentBlock, for: owner, notOlderThan: validSince)
     }
 
     func corrupt(_ block: UInt64, _ what: String) -> FileSystemError {
@@ -52,6 +54,8 @@ struct ExtentTreeReader: ExtentTreeStorage {
 struct ExtentTreeChanger: ExtentTreeStorage {
     let volume: MountedVolume
     let owner: Inode?
+    /// For a tree without an owner.
+    let validSince: UInt64
     /// For changes that may add blocks.
     let reservation: Reservation?
     let handle: JournalHandle
@@ -59,7 +63,7 @@ struct ExtentTreeChanger: ExtentTreeStorage {
     var parameters: VolumeParameters { volume.parameters }
 
     func read(_ number: UInt64) async throws(FileSystemError) -> MetadataBlock {
-        try await volume.block(number, .extentBlock, for: owner)
+        try await volume.block(number, .extentBlock, for: owner, notOlderThan: validSince)
     }
 
     func corrupt(_ block: UInt64, _ what: String) -> FileSystemError {

@@ -71,6 +71,7 @@ extension FileData {
         let leavesHoles = try await tree.prepareChange(at: cpos, adding: 1, reservation)
         let credits =
             try await tree.changeCredits(at: cpos, adding: 1) + Credits.clusterAllocation + Credits.inodeUpdate
+        try await tree.requireUnmapped(cpos: cpos, count: run.count)
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             try await volume.commitRun(reserved, count: Int(run.count), handle)
             let block = geometry.firstBlock(ofCluster: run.cluster)

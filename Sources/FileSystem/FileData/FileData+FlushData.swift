@@ -135,6 +135,7 @@ extension FileData {
             leavesHoles = try await tree.prepareChange(at: cpos, adding: adding, reservation)
             credits += try await tree.changeCredits(at: cpos, adding: adding)
         }
+        if !inode.hasInlineData { for item in items { try await requireChangeable(item) } }
         let done = try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             if isLeavingInline { beginExtents(handle) }
             var done = 0
@@ -154,6 +155,14 @@ extension FileData {
         switch item {
         case .map: 1
         case .markWritten(let extent): try await tree.recordsAdded(replacing: extent)
+        }
+    }
+
+    /// Before the handle: what the tree says now has to be what the plan was made of.
+    private func requireChangeable(_ item: FlushPlan.Item) async throws(FileSystemError) {
+        switch item {
+        case .map(_, let run, let cpos): try await tree.requireUnmapped(cpos: cpos, count: run.count)
+        case .markWritten(let extent): try await tree.requireMapped(extent)
         }
     }
 

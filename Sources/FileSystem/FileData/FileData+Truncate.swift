@@ -162,39 +162,44 @@ extension FileData {
         let credits =
             try await tree.changeCredits(at: first.cpos, adding: adding)
             + count * (2 + 2 * tree.depth) + Credits.clusterFree + Credits.inodeUpdate
+        try await tree.requireChangeable(first)
+        var failure: FileSystemError?
         try await volume.transaction(credits: credits) { [self] handle throws(FileSystemError) in
             var part: Extent? = first
             var done = 0
             while let extent = part, done < count, !extent.isRefcounted {
-                if done > 0, try await !mayRemove(extent, locks, handle) { break }
+                if done > 0, await !mayRemove(extent, locks, handle) { break }
                 try await tree.remove(cpos: extent.cpos, count: extent.count, locks, reservation, handle)
                 try await volume.freeClusters(
                     ClusterRun(cluster: geometry.cluster(ofBlock: extent.block), count: extent.count), handle)
                 extents.forget(UInt64(extent.cpos)..<extent.end)
                 done += 1
-                part = try await lastMapped(in: clusters)
+                do throws(FileSystemError) {
+                    part = try await lastMapped(in: clusters)
+                } catch {
+                    // What was done so far is whole.
+                    failure = error
+                    part = nil
+                }
             }
             inode.storeAttributes(handle)
         }
         if leavesHoles { try await tree.endChange(at: UInt32(clamping: clusters.lowerBound)) }
+        if let failure { throw failure }
     }
 }
 
 extension FileData {
-    /// Whether the locks and the transaction take one more removal, and the dinode.
-    private func mayRemove(
-        _ extent: Extent, _ locks: RemovalLocks, _ handle: JournalHandle
-    ) async throws(FileSystemError) -> Bool {
-        guard try await tree.mayRemove(with: locks) else { return false }
-        let credits = try await tree.changeCredits(at: extent.cpos, adding: 0)
-        return handle.ensure(credits: credits + Credits.clusterFree + Credits.inodeUpdate)
-    }
-}
-
-extension ExtentTree {
-    /// Whether the locks also cover the blocks that are on the right edge now.
-    func mayRemove(with locks: RemovalLocks) async throws(FileSystemError) -> Bool {
-        for slot in try await rightEdgeSlots() where !locks.slots.contains(slot) { return false }
-        return true
+    /// Whether the locks and the transaction take one more removal, and the dinode. Where damage is in the way, the next
+    /// transaction does not begin.
+    private func mayRemove(_ extent: Extent, _ locks: RemovalLocks, _ handle: JournalHandle) async -> Bool {
+        do throws(FileSystemError) {
+            guard try await tree.mayRemove(with: locks) else { return false }
+            try await tree.requireChangeable(extent)
+            let credits = try await tree.changeCredits(at: extent.cpos, adding: 0)
+            return handle.ensure(credits: credits + Credits.clusterFree + Credits.inodeUpdate)
+        } catch {
+            return false
+        }
     }
 }

@@ -60,14 +60,17 @@ extension MountedVolume {
         try await directory.metaLock.acquire(.exclusive)
         defer { directory.metaLock.release(.exclusive) }
         let place = inode.dinode.suballocation
-        let lock = try await lockForFreeing(.inodeAlloc, place)
+        let lock = try await lockForFreeing(.inodeAlloc, place, inode.number)
         defer { lock.release() }
         let allocator = try await allocator(.inodeAlloc, place)
         let entry = try await planOrphanRemoval(named: OrphanName.name(inode: inode.number), from: directory)
         let credits = Credits.orphanEntry + 2 * Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
-            if inode.isDirectory, directory.attributes.linkCount > 2 { directory.attributes.linkCount -= 1 }
             try entry.carryOut(handle)
+            if inode.isDirectory, directory.attributes.linkCount > 2 {
+                directory.attributes.linkCount -= 1
+                directory.storeAttributes(handle)
+            }
             inode.attributes.flags.subtract([.valid, .orphaned])
             inode.storeAttributes(handle)
             inode.block.bytes[Dinode.Field.deletionTime] = UInt64(bitPattern: environment.wallTime.seconds)

@@ -25,6 +25,12 @@ package struct MountOptions: Equatable, Sendable {
     package var acl = true
     package var userXattr = true
     package var preferredSlot: Int?
+    /// `sync`: every change is durable when it returns, as of a file with chattr +S.
+    package var isSynchronous = false
+    /// `dirsync`: names are, as in a directory with chattr +D.
+    package var hasSynchronousDirectories = false
+    /// `localflocks`: flock(2) is this host's own affair.
+    package var hasLocalFileLocks = false
 
     package init() {}
 }

@@ -45,11 +45,15 @@ extension MountedVolume {
         if change.dropsPrivileges { try await removeCapabilities(of: inode) }
         var attributes = inode.attributes
         apply(change, to: &attributes)
-        if change.mode != nil, try await setModeInACL(of: inode, attributes) { return nodeAttributes(inode) }
+        if change.mode != nil, try await setModeInACL(of: inode, attributes) {
+            try await syncAttributesIfAsked(inode)
+            return nodeAttributes(inode)
+        }
         try await self.transaction(credits: Credits.inodeUpdate) { handle throws(FileSystemError) in
             inode.attributes.takeChanges(attributes)
             inode.storeAttributes(handle)
         }
+        try await syncAttributesIfAsked(inode)
         return nodeAttributes(inode)
     }
 
@@ -122,6 +126,7 @@ extension MountedVolume {
             inode.attributes.changeTime = self.environment.wallTime
             inode.storeAttributes(handle)
         }
+        try await syncAttributesIfAsked(inode)
     }
 }
 

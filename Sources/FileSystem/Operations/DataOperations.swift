@@ -77,6 +77,7 @@ extension MountedVolume {
                 try await inode.fileData.truncate(to: byteCount)
             }
         }
+        try await syncFileIfAsked(inode, dataOnly: false)
     }
 
     /// Fills `target` from `byteOffset` on; fewer bytes than asked only at the end of the file.
@@ -112,7 +113,7 @@ extension MountedVolume {
         if mode.isDirect, !mode.appends, !mode.dropsPrivilegeBits,
             try await overwriteDirectly(inode, at: byteOffset, source)
         {
-            if mode.isSynchronous { try await inode.fileData.synchronize(dataOnly: true) }
+            if mode.isSynchronous || isSynchronous(inode) { try await inode.fileData.synchronize(dataOnly: true) }
             return (source.count, byteOffset)
         }
         let offset = try await lockedForWriting(inode) { () async throws(FileSystemError) -> UInt64 in
@@ -126,7 +127,7 @@ extension MountedVolume {
             if mode.isDirect { try await data.flush(dataOnly: true) }
             return offset
         }
-        if mode.isSynchronous || inode.attributes.attributeFlags.contains(.synchronous) {
+        if mode.isSynchronous || isSynchronous(inode) {
             try await inode.fileData.synchronize(dataOnly: true)
         }
         return (source.count, offset)
@@ -202,6 +203,7 @@ extension MountedVolume {
                 }
             }
         }
+        try await syncFileIfAsked(inode, dataOnly: false)
     }
 
     package enum SeekTarget: Equatable, Sendable {

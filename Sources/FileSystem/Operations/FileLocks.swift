@@ -20,7 +20,7 @@ struct FileLock {
 // those of this host as with those of others. Spec: ocfs2-cluster 12.
 extension MountedVolume {
     /// Other hosts can have locks on the same files.
-    package var sharesFileLocks: Bool { !locks.isLocal }
+    package var sharesFileLocks: Bool { !locks.isLocal && !options.hasLocalFileLocks }
 
     /// Takes the lock for `owner`, shared or exclusive; a former one is given up first, as flock(2) says.
     ///

@@ -103,8 +103,11 @@ extension MountedVolume {
         let removal = try await names.planRemoval(of: name)
         let credits = Directory.removalCredits + Credits.inodeUpdate + (isLast ? Credits.orphanEntry : 0)
         try await transaction(credits: credits) { handle throws(FileSystemError) in
-            if isDirectory { directory.loseSubdirectory() }
             try names.carryOut(removal, handle)
+            if isDirectory {
+                directory.loseSubdirectory()
+                directory.storeAttributes(handle)
+            }
             try await self.dropLink(of: child, orphanage, handle)
         }
         try await syncIfAsked(directory)

@@ -36,11 +36,30 @@ extension Inode {
 }
 
 extension MountedVolume {
-    /// Waits until the change of a directory is durable if one of them asks for it (chattr +D, +S).
+    /// Waits until the change of a directory's names is durable if one of them asks for it (chattr +D, +S), or the mount
+    /// (`dirsync`, `sync`).
     func syncIfAsked(_ directories: Inode...) async throws(FileSystemError) {
         let flags: DinodeAttributes = [.synchronous, .synchronousDirectory]
-        guard directories.contains(where: { !$0.attributes.attributeFlags.isDisjoint(with: flags) }) else { return }
+        guard
+            options.isSynchronous || options.hasSynchronousDirectories
+                || directories.contains(where: { !$0.attributes.attributeFlags.isDisjoint(with: flags) })
+        else { return }
         try await commit()
+    }
+
+    /// Whether every change of the inode is to be durable when it returns (chattr +S, `sync`).
+    func isSynchronous(_ inode: Inode) -> Bool {
+        options.isSynchronous || inode.attributes.attributeFlags.contains(.synchronous)
+    }
+
+    /// Waits until the inode's attributes are durable if that is asked for.
+    func syncAttributesIfAsked(_ inode: Inode) async throws(FileSystemError) {
+        if isSynchronous(inode) { try await commit() }
+    }
+
+    /// As ``syncAttributesIfAsked(_:)`` for the contents and the size of a file. The caller holds no lock of it.
+    func syncFileIfAsked(_ inode: Inode, dataOnly: Bool) async throws(FileSystemError) {
+        if isSynchronous(inode) { try await inode.fileData.synchronize(dataOnly: dataOnly) }
     }
 
     /// Spec: ocfs2-disk-2 19 rule 6.

@@ -82,6 +82,7 @@ extension MountedVolume {
                 try await set.setDefault(list, mode)
             }
         }
+        try await syncAttributesIfAsked(inode)
     }
 
     package func removeXattr(_ name: [UInt8], of inode: Inode, caller: Caller) async throws(FileSystemError) {
@@ -95,6 +96,7 @@ extension MountedVolume {
         }
         guard inode.attributes.dynamicFeatures.contains(.hasXattr) else { throw .noAttribute }
         try await XattrSet(inode).remove(key)
+        try await syncAttributesIfAsked(inode)
     }
 
     private func servedKey(_ name: [UInt8]) throws(FileSystemError) -> XattrKey {

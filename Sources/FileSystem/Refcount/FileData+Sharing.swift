@@ -37,8 +37,7 @@ extension FileData {
 
     /// Makes the first clusters of `shared` the file's own; returns the cluster behind them.
     private func endSharing(of shared: Extent) async throws(FileSystemError) -> UInt64 {
-        let tree = try refcountTree()
-        return try await tree.exclusively { [self] root throws(FileSystemError) in
+        try await volume.withRefcountTree(of: inode) { [self] tree, root throws(FileSystemError) in
             let cluster = geometry.cluster(ofBlock: shared.block)
             let record = try await tree.record(for: cluster, root)
             let end = min(shared.end, UInt64(shared.cpos) + (record.end - UInt64(cluster)))
@@ -90,7 +89,12 @@ extension FileData {
         let run = ClusterRun(cluster: geometry.cluster(ofBlock: old.block), count: old.count)
         let room = try await volume.prepareToFree(1)
         defer { room.release() }
-        let blocks = tree.metadataNeeded() + refcounts.metadataNeeded(root)
+        try await tree.requireChangeable(old)
+        let more = try await tree.recordsAdded(replacing: old)
+        let adding = new == nil ? max(0, more - 1) : more
+        // Whoever takes clusters away has to do without where that is possible, so that a full volume can be emptied.
+        let blocks =
+            try await (adding > 0 ? tree.metadataNeeded() : 0) + refcounts.metadataNeeded(for: run, to: count, root)
         let reservation = try await volume.reserve(SpaceNeeds(metadataBlocks: blocks))
         defer { reservation.release() }
         let locks = try await tree.lockForRemoving()
@@ -99,8 +103,6 @@ extension FileData {
         defer { moreLocks.release() }
         await mappingLock.lock(.exclusive)
         defer { mappingLock.unlock(.exclusive) }
-        let more = try await tree.recordsAdded(replacing: old)
-        let adding = new == nil ? max(0, more - 1) : more
         let leavesHoles = try await tree.prepareChange(at: old.cpos, adding: adding, reservation)
         let credits =
             try await tree.changeCredits(at: old.cpos, adding: adding) + refcounts.credits(root)
@@ -124,18 +126,13 @@ extension FileData {
     /// Unmaps the end of a part of a shared extent, as far as it is counted by one record; its clusters are freed when
     /// nobody else has them. The caller holds ``changeLock`` and repeats.
     func removeShared(_ part: Extent) async throws(FileSystemError) {
-        let tree = try refcountTree()
-        try await tree.exclusively { [self] root throws(FileSystemError) in
+        try await volume.withRefcountTree(of: inode) { [self] tree, root throws(FileSystemError) in
             let first = geometry.cluster(ofBlock: part.block)
             let record = try await tree.record(for: first + part.count - 1, root)
             let skipped = record.start > UInt64(first) ? record.start - UInt64(first) : 0
             let piece = part.part(UInt64(part.cpos) + skipped..<part.end, geometry)
             try await change(piece, tree, root, to: nil, count: record.count - 1, nil)
         }
-    }
-
-    private func refcountTree() throws(FileSystemError) -> RefcountTree {
-        try volume.refcountTree(of: inode)
     }
 }
 
@@ -157,31 +154,13 @@ extension Extent {
 }
 
 extension MountedVolume {
-    func refcountTree(of inode: Inode) throws(FileSystemError) -> RefcountTree {
-        let number = inode.block.bytes[Dinode.Field.refcountRoot]
-        guard inode.attributes.dynamicFeatures.contains(.hasRefcount) else {
-            throw report(
-                Corruption(block: inode.number, inode: inode.number, what: "a shared extent without a refcount tree"))
-        }
-        do {
-            try parameters.requireMetadataBlock("i_refcount_loc", number)
-        } catch {
-            throw report(Corruption(block: inode.number, inode: inode.number, what: "\(error)"))
-        }
-        if let tree = refcountTrees[number] { return tree }
-        let tree = RefcountTree(self, number)
-        refcountTrees[number] = tree
-        return tree
-    }
-
     /// Leaves the refcount tree, of which the inode has no extent any more. The last one frees it.
     /// Spec: ocfs2-disk-2 17.2, 22.7 step 4
     package func detachRefcountTree(of inode: Inode) async throws(FileSystemError) {
         guard inode.attributes.dynamicFeatures.contains(.hasRefcount) else { return }
-        let tree = try refcountTree(of: inode)
-        let isLast = try await tree.exclusively { root throws(FileSystemError) -> Bool in
+        try await withRefcountTree(of: inode) { tree, root throws(FileSystemError) in
             let place = RefcountBlock.suballocation(UnsafeRawBufferPointer(root.bytes))
-            let lock = try await lockForFreeing(place)
+            let lock = try await lockForFreeing(place, root.number)
             defer { lock.release() }
             let count = root.bytes[RefcountBlock.Field.inodeCount]
             let credits = Credits.inodeUpdate + 1 + Credits.suballocationFree
@@ -194,8 +173,7 @@ extension MountedVolume {
                 inode.storeAttributes(handle)
                 if count <= 1 { try await freeMetadataBlock(place, root.number, handle) }
             }
-            return count <= 1
+            if count <= 1 { tree.hasEnded = true }
         }
-        if isLast { await tree.drop() }
     }
 }

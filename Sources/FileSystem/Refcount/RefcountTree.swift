@@ -6,7 +6,8 @@ internal import OCFS2Layout
 /// How many extents share which clusters, for a group of files that were copied from each other. Spec: ocfs2-disk-2 17
 ///
 /// One object for a root block, kept by the mount, because several files change the same tree: they take ``gate``, then
-/// the cluster lock T, behind their own locks.
+/// the cluster lock T, behind their own locks. It stands for one tree: when the last of its files goes, or another host
+/// has put a new tree into the same block, the object is gone and another one takes its place.
 final class RefcountTree {
     unowned let volume: MountedVolume
     /// Block of the root.
@@ -15,40 +16,62 @@ final class RefcountTree {
     private var lock: (any ClusterLock)?
     /// Since when no other host can have changed it, by ``BlockCache/clock``.
     private var validSince: UInt64 = 0
+    /// The last file has left: dropped by the one who has the lock, when he gives it back.
+    var hasEnded = false
+    /// Not the mount's any more: whoever waited for ``gate`` looks for the tree anew.
+    private(set) var isGone = false
 
     init(_ volume: MountedVolume, _ number: UInt64) {
         self.volume = volume
         self.number = number
     }
 
-    /// Runs `body` with the tree to itself, here and in the cluster.
-    func exclusively<Result>(
-        _ body: (MetadataBlock) async throws(FileSystemError) -> Result
-    ) async throws(FileSystemError) -> Result {
-        await gate.lock(.exclusive)
-        defer { gate.unlock(.exclusive) }
-        let lock: any ClusterLock
-        if let known = self.lock {
-            lock = known
-        } else {
-            // The name never changes while a file that the caller has locked refers to the tree.
-            let generation = try await root().bytes[RefcountBlock.Field.generation]
-            lock = volume.locks.lock(LockName(.refcountTree, block: number, generation: generation), owner: self)
-            self.lock = lock
+    /// Takes the cluster lock, whose name says `rf_generation` too, and reads the root. nil: it is another tree than this
+    /// object's, which is gone now. The caller has ``gate``. Spec: ocfs2-cluster 13, T
+    ///
+    /// - Parameter age: since when a file refers to the tree that is meant; its metadata lock is held.
+    fileprivate func acquire(since age: UInt64) async throws(FileSystemError) -> MetadataBlock? {
+        // As long as this host has the lock at any level, the tree lives. Without it the block may have been freed, and be
+        // anything now but for the file.
+        if lock == nil || lock?.level == .null {
+            let generation = try await root(notOlderThan: max(age, validSince)).bytes[RefcountBlock.Field.generation]
+            if let lock, lock.name.generation != generation {
+                await drop()
+                return nil
+            }
+            if lock == nil {
+                lock = volume.locks.lock(
+                    LockName(.refcountTree, block: number, generation: generation), owner: self)
+            }
         }
+        guard let lock else { preconditionFailure("refcount tree \(number) has no lock") }
         try await lock.acquire(.exclusive)
-        defer { lock.release(.exclusive) }
-        return try await body(try await root())
+        do throws(FileSystemError) {
+            let root = try await root(notOlderThan: validSince)
+            if root.bytes[RefcountBlock.Field.generation] == lock.name.generation { return root }
+        } catch {
+            lock.release(.exclusive)
+            throw error
+        }
+        lock.release(.exclusive)
+        await drop()
+        return nil
     }
 
-    /// The last file has left.
+    fileprivate func release() {
+        lock?.release(.exclusive)
+    }
+
+    /// The last file has left, or the block is another tree now.
     func drop() async {
+        guard !isGone else { return }
+        isGone = true
+        if volume.refcountTrees[number] === self { volume.refcountTrees[number] = nil }
         await lock?.drop()
-        volume.refcountTrees[number] = nil
     }
 
-    private func root() async throws(FileSystemError) -> MetadataBlock {
-        let block = try await volume.block(number, .refcountBlock, for: nil, notOlderThan: validSince)
+    private func root(notOlderThan age: UInt64) async throws(FileSystemError) -> MetadataBlock {
+        let block = try await volume.block(number, .refcountBlock, for: nil, notOlderThan: age)
         try check(block, isLeaf: false)
         return block
     }
@@ -61,6 +84,48 @@ final class RefcountTree {
         } catch {
             throw volume.report(Corruption(block: block.number, what: "\(error)"))
         }
+    }
+}
+
+extension MountedVolume {
+    /// Runs `body` with the refcount tree of the inode and its root to itself, here and in the cluster. The caller holds
+    /// the inode's metadata lock.
+    func withRefcountTree<Result>(
+        of inode: Inode, _ body: (RefcountTree, MetadataBlock) async throws(FileSystemError) -> Result
+    ) async throws(FileSystemError) -> Result {
+        while true {
+            let tree = try refcountTree(of: inode)
+            await tree.gate.lock(.exclusive)
+            defer { tree.gate.unlock(.exclusive) }
+            guard !tree.isGone, let root = try await tree.acquire(since: inode.validSince) else { continue }
+            let result: Result
+            do throws(FileSystemError) {
+                result = try await body(tree, root)
+            } catch {
+                tree.release()
+                throw error
+            }
+            tree.release()
+            if tree.hasEnded { await tree.drop() }
+            return result
+        }
+    }
+
+    private func refcountTree(of inode: Inode) throws(FileSystemError) -> RefcountTree {
+        let number = inode.block.bytes[Dinode.Field.refcountRoot]
+        guard inode.attributes.dynamicFeatures.contains(.hasRefcount) else {
+            throw report(
+                Corruption(block: inode.number, inode: inode.number, what: "a shared extent without a refcount tree"))
+        }
+        do {
+            try parameters.requireMetadataBlock("i_refcount_loc", number)
+        } catch {
+            throw report(Corruption(block: inode.number, inode: inode.number, what: "\(error)"))
+        }
+        if let tree = refcountTrees[number] { return tree }
+        let tree = RefcountTree(self, number)
+        refcountTrees[number] = tree
+        return tree
     }
 }
 
@@ -95,7 +160,9 @@ extension RefcountTree {
         RefcountBlock.kind(UnsafeRawBufferPointer(root.bytes)) == .rootWithTree
     }
 
-    private func tree(_ root: MetadataBlock) -> ExtentTree { ExtentTree(volume, .refcount(root)) }
+    private func tree(_ root: MetadataBlock) -> ExtentTree {
+        ExtentTree(volume, .refcount(root, validSince: validSince))
+    }
 
     /// The block whose records cover the cluster, if any do.
     func leaf(for cluster: UInt32, _ root: MetadataBlock) async throws(FileSystemError) -> Leaf {
@@ -123,9 +190,20 @@ extension RefcountTree {
 
 // Changing.
 extension RefcountTree {
-    /// Blocks that one ``setCount(of:to:_:_:_:)`` may take: a leaf for the root's records, a second one, and what the tree
-    /// needs for it.
-    func metadataNeeded(_ root: MetadataBlock) -> Int {
+    /// Blocks that ``setCount(of:to:_:_:_:)`` of the run may take: none if its block has room for the records that come, so
+    /// that a full volume can be emptied.
+    ///
+    /// - Parameter others: changes of other runs in the same transaction.
+    func metadataNeeded(
+        for run: ClusterRun, to count: UInt32, others: Int = 0, _ root: MetadataBlock
+    ) async throws(FileSystemError) -> Int {
+        let records = try await leaf(for: run.cluster, root).records
+        let more = records.recordsAdded(by: run, to: count) + 2 * others
+        return records.count + more <= records.capacity ? 0 : metadataNeeded(root)
+    }
+
+    /// A leaf for the root's records, a second one, and what the tree needs for it.
+    private func metadataNeeded(_ root: MetadataBlock) -> Int {
         let depth = isTree(root) ? tree(root).depth : 0
         return 2 + depth + 2
     }
@@ -141,10 +219,9 @@ extension RefcountTree {
         guard isTree(root) else { return RemovalLocks() }
         let locks = try await tree(root).lockForRemoving()
         let leaf = try await leaf(for: run.cluster, root)
-        let place = RefcountBlock.suballocation(UnsafeRawBufferPointer(leaf.block.bytes))
-        guard !locks.slots.contains(place.slot) else { return locks }
-        do {
-            locks.add(try await volume.lockForFreeing(place), slot: place.slot)
+        do throws(FileSystemError) {
+            try await locks.add(leaf.block.number, RefcountBlock.suballocation(leaf.block.rawBytes), volume)
+            if let extent = leaf.extent { try await tree(root).requireChangeable(extent) }
         } catch {
             locks.release()
             throw error
@@ -158,7 +235,7 @@ extension RefcountTree {
         _ handle: JournalHandle
     ) async throws(FileSystemError) {
         var leaf = try await leaf(for: run.cluster, root)
-        if leaf.records.count + 2 > leaf.records.capacity {
+        if leaf.records.count + leaf.records.recordsAdded(by: run, to: count) > leaf.records.capacity {
             try await makeRoom(leaf, root, reservation, handle)
             leaf = try await self.leaf(for: run.cluster, root)
         }
@@ -218,7 +295,16 @@ extension RefcountRecordList {
 
     func append(_ record: RefcountRecord) { insert(record, at: count) }
 
-    /// Changes the count of a part of one record; neighbours with equal counts become one. There is room for two more.
+    /// Records that come to the list at most when a part of one gets another count, 0: is taken out.
+    func recordsAdded(by run: ClusterRun, to count: UInt32) -> Int {
+        let index = index(atOrAfter: UInt64(run.cluster))
+        guard index < self.count else { return 2 }
+        let whole = self[index]
+        return (whole.start < UInt64(run.cluster) ? 1 : 0) + (whole.end > run.end ? 1 : 0) - (count == 0 ? 1 : 0)
+    }
+
+    /// Changes the count of a part of one record; neighbours with equal counts become one. There is room for
+    /// ``recordsAdded(by:to:)``.
     func setCount(of run: ClusterRun, to value: UInt32) {
         let index = index(atOrAfter: UInt64(run.cluster))
         precondition(

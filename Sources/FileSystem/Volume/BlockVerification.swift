@@ -21,6 +21,30 @@ extension MountedVolume {
         block.kind = kind.rawValue
     }
 
+    /// Checks that a block which was checked before, perhaps for another inode, belongs to this one: two inodes of a damaged
+    /// volume may name the same block.
+    func requireOwner(of block: MetadataBlock, _ kind: BlockKind, _ inode: Inode?) throws(FileSystemError) {
+        guard let inode else { return }
+        let bytes = block.bytes
+        let isOwner =
+            switch kind {
+            case .groupDescriptor:
+                bytes[GroupDescriptor.Field.parent] == inode.number
+                    && bytes[GroupDescriptor.Field.chain] < inode.block.bytes[ChainList.Field.count]
+            case .directoryData:
+                !parameters.directoryHasTrailer(isIndexed: inode.isIndexed)
+                    || bytes[DirectoryTrailer.directory(bytes.count)] == inode.number
+            case .indexRoot: bytes[IndexRoot.Field.directory] == inode.number
+            case .dinode, .extentBlock, .indexLeaf, .xattrBlock, .refcountBlock, .plain, .xattrBucket, .quota: true
+            }
+        guard !isOwner else { return }
+        do throws(LayoutError) {
+            try validate(UnsafeRawBufferPointer(bytes), block.number, kind, inode)
+        } catch {
+            throw report(Corruption(block: block.number, inode: inode.number, what: error.description))
+        }
+    }
+
     private func validate(
         _ bytes: UnsafeRawBufferPointer, _ number: UInt64, _ kind: BlockKind, _ inode: Inode?
     ) throws(LayoutError) {

@@ -39,7 +39,7 @@ extension MountedVolume {
 
     fileprivate func heartbeatOffset() async throws(FileSystemError) -> UInt64 {
         let blocks = try await heartbeatBlocks()
-        guard let first = blocks.first, let last = blocks.last, last - first + 1 == UInt64(blocks.count) else {
+        guard let first = blocks.first, zip(blocks, blocks.dropFirst()).allSatisfy({ $0 + 1 == $1 }) else {
             let number = try await systemInode(.heartbeat).number
             throw report(Corruption(block: number, inode: number, what: "the heartbeat file is not in one piece"))
         }

@@ -4,7 +4,7 @@ internal import OCFS2Layout
 
 extension MountedVolume {
     /// The metadata block, read and checked: signature, own number, generation, block check, bounds of lists. The checks
-    /// are made once while the block stays in memory.
+    /// are made once while the block stays in memory; whose it is, each time.
     ///
     /// - Parameters:
     ///   - inode: whom it is read for; for messages, and directory blocks and groups must name it. What was read before its
@@ -20,7 +20,7 @@ extension MountedVolume {
         } catch {
             throw .device(error)
         }
-        if block.kind != kind.rawValue { try verify(block, kind, for: inode) }
+        try requireChecked(block, kind, inode)
         return block
     }
 
@@ -40,8 +40,15 @@ extension MountedVolume {
         } catch {
             throw .device(error)
         }
-        for block in blocks where block.kind != kind.rawValue { try verify(block, kind, for: inode) }
+        for block in blocks { try requireChecked(block, kind, inode) }
         return blocks
+    }
+
+    private func requireChecked(
+        _ block: MetadataBlock, _ kind: BlockKind, _ inode: Inode?
+    ) throws(FileSystemError) {
+        guard block.kind == kind.rawValue else { return try verify(block, kind, for: inode) }
+        try requireOwner(of: block, kind, inode)
     }
 
     /// A block that was just allocated: all bytes zero, nothing is read.

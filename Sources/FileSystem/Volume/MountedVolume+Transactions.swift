@@ -12,8 +12,9 @@ extension MountedVolume {
         }
     }
 
-    /// Runs `body` inside a handle of its own. An error from inside leaves a change half done, which must never become
-    /// durable: it ends the mount's writing. What can fail for good reasons has to fail before.
+    /// Runs `body` inside a handle of its own. An error after its first change leaves that half done, which must never
+    /// become durable: it ends the mount's writing. What can fail for good reasons, and what damage makes fail, has to
+    /// fail before. Nothing in memory may be different either when a body throws without a change.
     package func transaction<Result>(
         credits: Int, _ body: (JournalHandle) async throws(FileSystemError) -> Result
     ) async throws(FileSystemError) -> Result {
@@ -22,7 +23,7 @@ extension MountedVolume {
         do throws(FileSystemError) {
             return try await body(handle)
         } catch {
-            stop("a change of metadata could not be completed: \(error)")
+            if handle.hasChanges { stop("a change of metadata could not be completed: \(error)") }
             throw error
         }
     }

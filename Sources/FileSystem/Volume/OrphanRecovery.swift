@@ -8,7 +8,9 @@ extension MountedVolume {
     /// Wipes what is left in the orphan directory of a slot, and ends direct writes that were under way.
     ///
     /// A read-only mount leaves them to the others.
-    func recoverOrphans(slot: Int) async {
+    ///
+    /// - Parameter isScan: the slot may belong to a host that lives, and that ends its direct writes itself.
+    func recoverOrphans(slot: Int, isScan: Bool = false) async {
         guard !isReadOnly else { return }
         do throws(FileSystemError) {
             let directory = try await orphanDirectory(slot: slot)
@@ -18,7 +20,7 @@ extension MountedVolume {
                     try await LinearDirectory(directory).entries()
                 }
             }
-            for entry in entries {
+            for entry in entries where !(isScan && entry.isDirectWrite) {
                 try requireWritable()
                 await recover(entry, in: directory)
             }
@@ -29,17 +31,17 @@ extension MountedVolume {
 
     private static var orphanScanInterval: Duration { .seconds(300) }
 
-    /// Looks for orphans that nobody freed, now and then: a host that had one open may have gone without a word.
+    /// Looks for orphans that nobody freed, now and then: a host that had one open may have gone without a word, or there
+    /// was no space for what freeing it takes.
     ///
     /// Deviation: the kernel's hosts take turns by the lock P, so that one of them scans in each period. Here each host
     /// scans; whoever comes second finds nothing.
     func scheduleOrphanScan() {
-        guard !locks.isLocal else { return }
         let jitter = Duration.milliseconds(Int64(environment.random.next(below: 5000)))
         environment.call(at: environment.now + Self.orphanScanInterval + jitter) { [weak self] in
             guard let self, !tasks.isClosing, !isReadOnly, !hasLeft else { return }
             tasks.start(environment) { [self] in
-                for slot in 0..<Int(parameters.slotCount) { await recoverOrphans(slot: slot) }
+                for slot in 0..<Int(parameters.slotCount) { await recoverOrphans(slot: slot, isScan: true) }
                 scheduleOrphanScan()
             }
         }
@@ -69,7 +71,8 @@ extension MountedVolume {
         }
     }
 
-    /// Cuts what a direct write allocated beyond the end, and takes the inode out of the orphan directory.
+    /// Cuts what a direct write allocated beyond the end, and takes the inode out of the orphan directory. Does nothing when
+    /// somebody else has done it meanwhile: another host, or the writer, whose slot was free when the recovery began.
     /// Spec: ocfs2-disk 12.3.
     private func endDirectWrite(_ inode: Inode, _ name: String, _ directory: Inode) async throws(FileSystemError) {
         await inode.gate.lock(.exclusive)
@@ -84,7 +87,10 @@ extension MountedVolume {
         defer { directory.gate.unlock(.exclusive) }
         try await directory.metaLock.acquire(.exclusive)
         defer { directory.metaLock.release(.exclusive) }
-        let entry = try await planOrphanRemoval(named: name, from: directory)
+        guard let entry = try await planOrphanRemoval(ifListed: name, in: directory) else {
+            guard isUnderWay else { return }
+            throw missingOrphan(name, in: directory)
+        }
         let credits = Credits.orphanEntry + Credits.inodeUpdate
         try await transaction(credits: credits) { handle async throws(FileSystemError) in
             try entry.carryOut(handle)
@@ -93,5 +99,12 @@ extension MountedVolume {
             inode.storeAttributes(handle)
             inode.block.bytes[Dinode.Field.directIOOrphanedSlot] = 0
         }
+    }
+}
+
+extension LinearDirectory.Entry {
+    /// Of an inode that a direct write makes longer, in an orphan directory.
+    fileprivate var isDirectWrite: Bool {
+        name.withUnsafeBytes { OrphanName.decode($0)?.isDirectIO ?? false }
     }
 }

@@ -4,7 +4,7 @@ import OCFS2Layout
 /// The clusters of an attribute's value on their way to the truncate log, or, where they are shared with a reflinked
 /// file, out of one more count. Spec: ocfs2-disk-2 16.4, 17.2.
 ///
-/// Order of use: ``prepare(_:_:)``, ``exclusively(_:)`` around the rest, the reservation with ``needs`` in it,
+/// Order of use: ``prepare(_:_:)``, ``exclusively(_:)`` around the rest, the reservation with ``needs()`` in it,
 /// ``lock()``, the handle with ``credits``, ``carryOut(_:_:)``, ``release()``.
 final class ValueFreeing {
     /// A run that is freed in one step.
@@ -57,8 +57,7 @@ final class ValueFreeing {
             pieces = extents.map { Piece(extent: $0) }
             return try await body()
         }
-        let refcounts = try volume.refcountTree(of: inode)
-        try await refcounts.exclusively { root throws(FileSystemError) in
+        try await volume.withRefcountTree(of: inode) { refcounts, root throws(FileSystemError) in
             self.sharing = (refcounts, root)
             defer { self.sharing = nil }
             self.pieces = try await self.split(refcounts, root)
@@ -90,10 +89,15 @@ final class ValueFreeing {
 
     private var sharedCount: Int { pieces.count(where: \.extent.isRefcounted) }
 
-    /// For the refcount tree and for cutting the value's tree.
-    var needs: SpaceNeeds {
+    /// For the refcount tree. The value's tree only loses records.
+    func needs() async throws(FileSystemError) -> SpaceNeeds {
         guard let (refcounts, root) = sharing else { return SpaceNeeds() }
-        return SpaceNeeds(metadataBlocks: tree.metadataNeeded() + sharedCount * refcounts.metadataNeeded(root))
+        var blocks = 0
+        for piece in pieces where piece.extent.isRefcounted {
+            blocks += try await refcounts.metadataNeeded(
+                for: run(piece.extent), to: piece.shareCount - 1, others: sharedCount - 1, root)
+        }
+        return SpaceNeeds(metadataBlocks: blocks)
     }
 
     var credits: Int {
@@ -104,6 +108,7 @@ final class ValueFreeing {
 
     func lock() async throws(FileSystemError) {
         locks = [try await tree.lockForRemoving()]
+        for extent in extents { try await tree.requireChangeable(extent) }
         guard let (refcounts, root) = sharing else { return }
         for piece in pieces where piece.extent.isRefcounted {
             locks.append(try await refcounts.lockForRemoving(of: run(piece.extent), root))

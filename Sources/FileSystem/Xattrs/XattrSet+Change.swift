@@ -201,7 +201,8 @@ extension XattrSet {
         _ change: (inout InodeAttributes) -> Void
     ) async throws(FileSystemError) {
         var (needs, credits) = Self.needs(forValueOf: key == nil ? 0 : value.count, volume)
-        needs.metadataBlocks += (freeing?.needs.metadataBlocks ?? 0) + (plan.target == nil ? 1 : 0)
+        let freeingNeeds = try await freeing?.needs() ?? SpaceNeeds()
+        needs.metadataBlocks += freeingNeeds.metadataBlocks + (plan.target == nil ? 1 : 0)
         credits += plan.target?.credits ?? Credits.suballocation + 1
         credits += Credits.inodeUpdate + (plan.source?.credits ?? 0) + (freeing?.credits ?? 0)
         let reservation = try await volume.reserve(needs)

@@ -22,7 +22,7 @@ extension MountedVolume {
             try await set.freeValues(in: set.holder(of: block))
         }
         let place = XattrBlock.suballocation(UnsafeRawBufferPointer(block.bytes))
-        let lock = try await lockForFreeing(place)
+        let lock = try await lockForFreeing(place, block.number)
         defer { lock.release() }
         let credits = Credits.inodeUpdate + Credits.suballocationFree
         try await transaction(credits: credits) { handle throws(FileSystemError) in
@@ -38,6 +38,7 @@ extension MountedVolume {
         defer { room.release() }
         let locks = try await index.tree.lockForRemoving()
         defer { locks.release() }
+        try await index.tree.requireChangeable(extent)
         let credits = index.tree.removeCredits + Credits.clusterFree
         try await transaction(credits: credits) { handle throws(FileSystemError) in
             try await index.tree.remove(cpos: extent.cpos, count: extent.count, locks, nil, handle)
@@ -63,7 +64,7 @@ extension XattrSet {
     private func free(
         _ freeing: ValueFreeing, at index: Int, of holder: XattrHolder
     ) async throws(FileSystemError) {
-        let reservation = try await volume.reserve(freeing.needs)
+        let reservation = try await volume.reserve(freeing.needs())
         defer { reservation.release() }
         try await freeing.lock()
         defer { freeing.unlock() }

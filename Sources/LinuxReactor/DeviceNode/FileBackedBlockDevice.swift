@@ -43,6 +43,11 @@ package struct FileBackedBlockDevice: Sendable {
         return FileBackedBlockDevice(loop: loop)
     }
 
+    /// Takes the device back that was detached while others had it open; nil when it is free by now.
+    package func reattached() -> FileBackedBlockDevice? {
+        loop.reattached().map { FileBackedBlockDevice(loop: $0) }
+    }
+
     /// Frees the loop device; with it the mount ends, once nobody uses the device any more.
     package func detach() throws(DeviceNodeError) {
         try loop.detach()

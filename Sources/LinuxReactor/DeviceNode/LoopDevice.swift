@@ -77,6 +77,17 @@ package struct LoopDevice: Sendable {
         return false
     }
 
+    /// Takes a device back that was detached while others had it open; nil when it is free by now.
+    package func reattached() -> LoopDevice? {
+        let again = open(path, O_RDWR | O_CLOEXEC)
+        guard again >= 0 else { return nil }
+        guard yoke_loop_flags(again) >= 0 else {
+            close(again)
+            return nil
+        }
+        return LoopDevice(number: number, descriptor: again)
+    }
+
     /// Frees the device. While others have it open it lives on and is freed with their last close.
     package func detach() throws(DeviceNodeError) {
         let result = yoke_loop_clear(descriptor)

@@ -84,6 +84,17 @@ package struct FUSEMount: Sendable {
         }
     }
 
+    /// Takes the mount out of sight and ends its connection in the kernel: who uses it gets errors. Closing `/dev/fuse` does
+    /// not do it while a notification waits there for a request that nobody will answer any more. Spec: fuse 15.
+    package static func cutOff(_ directory: String) throws(DeviceNodeError) {
+        guard yoke_unmount(directory, unmountForce | YOKE_UNMOUNT_DETACH) == 0 else {
+            throw DeviceNodeError("unmount \(directory)", code: errno)
+        }
+    }
+
+    /// MNT_FORCE of Linux.
+    private static let unmountForce: Int32 = 1
+
     /// Takes mounts out of the way whose server has died without unmounting: nobody can use them any more.
     package static func detachDead(_ directory: String) {
         var facts = stat()

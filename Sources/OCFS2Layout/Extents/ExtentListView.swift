@@ -237,6 +237,7 @@ extension ExtentListView {
             }
             end = record.end
             if isLeaf, isMappingClusters {
+                try requireAtMost("e_cpos + e_leaf_clusters of record \(index)", end, UInt64(UInt32.max) + 1)
                 try validate(leaf: record, index, parameters)
             } else {
                 try parameters.requireMetadataBlock("e_blkno of record \(index)", record.block)

@@ -104,16 +104,17 @@ extension ReplicationEngine {
 
     /// The reason for which I/O was held is over: the peer is back, or a disk is. Spec: drbd-disk-and-state 12 steps 4, 5.
     ///
-    /// Deviation: kernels go on when a disk is attached, but not when a resync or the peer's attach brings good data back.
+    /// Deviation: kernels go on when a disk is attached, but not when a resync or the peer's attach brings good data back;
+    /// and they go on when a peer is back that has no good data either, with errors.
     func resumeAfterSuspension(cameBack: Bool) {
         let isWholeConnection = volumes.allSatisfy { $0.state.conn >= .connected }
+        let lacksData = volumes.contains { StateRules.lacksData($0.state) }
         if cameBack && isWholeConnection {
             for volume in volumes { volume.owesNewCurrentUUID = false }
             resendTransferLog()
-            changeSuspension(noData: false, fencing: false)
+            changeSuspension(noData: lacksData ? nil : false, fencing: false)
             return
         }
-        let lacksData = volumes.contains { StateRules.lacksData($0.state) }
         guard !lacksData, volumes.contains(where: { $0.state.suspNod }) else { return }
         // The other volumes may go on without the peer too.
         for volume in volumes { enqueueOwedGeneration(volume) }

@@ -54,6 +54,10 @@ final class Connection {
     /// Since when the peer's write waits for an own one.
     var conflictSince: Instant?
 
+    // MARK: Sending
+
+    var replies = ReplyBacklog()
+
     // MARK: Keep-alive
 
     /// Some socket has bytes that the owner was not told of.
@@ -129,7 +133,15 @@ struct ReceivedEpoch {
     var writeCount = 0
     /// Writes that a disk works on.
     var pendingCount = 0
-    var flushesPending = 0
+    /// Disks that its writes were given to.
+    var disks: [Disk] = []
+    /// Those that are being flushed.
+    var flushing: [Disk] = []
     /// A disk could not be flushed: what was written may be gone.
     var hasFailedFlush = false
+
+    /// A write was given to a disk.
+    mutating func note(_ disk: Disk) {
+        if disks.last !== disk, !disks.contains(where: { $0 === disk }) { disks.append(disk) }
+    }
 }

@@ -128,26 +128,44 @@ extension ReplicationEngine {
     func advanceEpoch() {
         guard connection.epoch.stage == .draining, connection.epoch.pendingCount == 0 else { return }
         connection.epoch.stage = .flushing
-        connection.epoch.flushesPending = 0
+        connection.epoch.flushing = []
+        connection.epoch.hasFailedFlush = connection.epoch.disks.contains { isGoneUnflushed($0) }
         if faults.contains(.barrierAckBeforeFlush) { sendBarrierAck() }
         for volume in volumes { flushForBarrier(volume) }
         finishEpochIfFlushed()
     }
 
+    /// A disk left with writes that nobody has flushed: they may be gone with the power, whatever becomes of it.
+    private func isGoneUnflushed(_ disk: Disk) -> Bool {
+        guard disk.options.diskFlushes, disk.hasUnflushedData else { return false }
+        return disk.isAbandoned || !volumes.contains { $0.disk === disk }
+    }
+
     private func flushForBarrier(_ volume: Volume) {
-        guard let disk = volume.usableDisk, disk.options.diskFlushes, disk.hasUnflushedData else { return }
-        connection.epoch.flushesPending += 1
+        // Also a disk that is on its way out: it took writes of this epoch.
+        guard let disk = volume.disk, !disk.isAbandoned, disk.options.diskFlushes, disk.hasUnflushedData,
+            volume.usableDisk != nil || connection.epoch.disks.contains(where: { $0 === disk })
+        else { return }
+        connection.epoch.flushing.append(disk)
         let serial = connection.serial
         flushData(volume, disk) { engine, errno in
             guard engine.connection.serial == serial else { return }
-            engine.connection.epoch.flushesPending -= 1
-            if errno != 0 { engine.connection.epoch.hasFailedFlush = true }
-            engine.finishEpochIfFlushed()
+            engine.epochFlushEnded(disk, isGood: errno == 0)
         }
     }
 
+    /// A disk was flushed for the epoch that ends, or will never be.
+    func epochFlushEnded(_ disk: Disk, isGood: Bool) {
+        guard connection.epoch.stage == .flushing,
+            let place = connection.epoch.flushing.firstIndex(where: { $0 === disk })
+        else { return }
+        connection.epoch.flushing.remove(at: place)
+        if !isGood { connection.epoch.hasFailedFlush = true }
+        finishEpochIfFlushed()
+    }
+
     private func finishEpochIfFlushed() {
-        guard connection.epoch.stage == .flushing, connection.epoch.flushesPending == 0 else { return }
+        guard connection.epoch.stage == .flushing, connection.epoch.flushing.isEmpty else { return }
         guard !connection.epoch.hasFailedFlush else {
             // The peer marks what was not acknowledged as stable when the connection ends. Deviation: kernels
             // acknowledge it, and no resync brings back what the disk has lost.

@@ -68,12 +68,17 @@ extension ReplicationEngine {
         }
     }
 
+    /// Requests of the peer that may be known at once, reads that wait for their turn included.
+    private static let peerRequestCountMax = 1 << 16
+
     /// The peer has given the disks as much work as they may hold: `max-buffers` is a number of pages, and the memory of
     /// a receiver whose disk is slower than the network is bounded by nothing else. Spec: drbd-wire 11.4.
+    ///
+    /// Only what disks work on counts: they get done whatever the peer does. What waits to be sent must never stop the
+    /// reading: the peer may do the same. Its reads wait for room by themselves, see ``beginPeerRead(_:)``.
     private var isReceiverFull: Bool {
         let pagesMax = max(64, connection.network?.buffersMax ?? 2048)
-        return peerRequests.count >= pagesMax || peerRequestByteCount >= pagesMax * 4096
-            || (connection.data?.output.byteCount ?? 0) > 16 << 20
+        return peerRequestByteCount >= pagesMax * 4096 || peerRequests.count >= Self.peerRequestCountMax
     }
 
     private func readHeader(_ channel: SocketChannel) -> Bool {

@@ -70,6 +70,13 @@ extension ReplicationEngine {
         return channel.output.totalAppended
     }
 
+    /// Puts data that the peer asked for on the data socket.
+    func sendReply(_ command: PacketCommand, _ volume: Volume, _ fixed: DataHeader, _ data: IOSlice) {
+        volume.counters.sentSectors += UInt64(data.count / 512)
+        let position = sendBulk(command, volume, fixed, data)
+        connection.replies.append(byteCount: data.count, position: position)
+    }
+
     private func noteSending(_ channel: SocketChannel) {
         channel.needsTransmit = true
         connection.needsTransmit = true
@@ -99,6 +106,7 @@ extension ReplicationEngine {
             return
         }
         if channel === connection.data {
+            connection.replies.transmitted(position: channel.output.totalConsumed)
             writesTransmitted(position: channel.output.totalConsumed)
             changed()
         }

@@ -4,7 +4,8 @@ internal import EngineKit
 // P_SIZES: how large the device is that both disks can hold. Spec: drbd-wire 6.3, drbd-disk-and-state 9.
 
 extension ReplicationEngine {
-    func sendSizes(_ volume: Volume) {
+    /// - Parameter flags: those of a packet that this answers.
+    func sendSizes(_ volume: Volume, flags: Sizes.Flags = []) {
         guard connection.isLive, let channel = connection.data else { return }
         let disk = volume.state.disk >= .negotiating ? volume.disk : nil
         let requestMax = disk.map { min($0.device.requestSizeMax, connection.dialect.requestByteCountMax) }
@@ -12,7 +13,7 @@ extension ReplicationEngine {
             diskSectors: disk?.geometry.usableSectors ?? 0, userSectors: disk?.options.sizeSectors ?? 0,
             currentSectors: volume.sizeSectors,
             requestByteCountMax: UInt32(clamping: requestMax ?? connection.dialect.requestByteCountMax),
-            queueLimits: disk.map { queueLimits($0) })
+            flags: flags, queueLimits: disk.map { queueLimits($0) })
         let features = connection.dialect.features
         appendPacket(.sizes, volume, length: Sizes.byteCount(features: features), to: channel) {
             sizes.encode(into: $0, features: features)
@@ -74,20 +75,69 @@ extension ReplicationEngine {
             disk.superblock.peerRequestByteCountMax = sizes.requestByteCountMax
             disk.touch()
         }
-        let mustAnswer = volume.state.conn > .wfReportParams && sizes.currentSectors != size
+        followSize(size, sizes, volume)
+        return .done
+    }
+
+    /// Takes the size that both disks can have, answers, and has a range that is new synced.
+    private func followSize(_ size: UInt64, _ sizes: Sizes, _ volume: Volume) {
+        let isConnected = volume.state.conn > .wfReportParams
+        let mustAnswer = isConnected && sizes.currentSectors != size
         guard size != volume.sizeSectors else {
-            if mustAnswer { sendSizes(volume) }
-            return .done
+            if mustAnswer { sendSizes(volume, flags: sizes.flags) }
+            return
         }
+        let hasGrown = isConnected && volume.sizeSectors > 0 && size > volume.sizeSectors
+        let isClean = isConnected && sizes.flags.contains(.noResync)
         enqueue(.receiver) { engine in
             let ticket = engine.ticket(.receiver)
-            engine.applySize(volume, size) { engine in
-                if mustAnswer { engine.sendSizes(volume) }
+            engine.applySize(volume, size, settingNewBits: !isClean) { engine in
+                if mustAnswer { engine.sendSizes(volume, flags: sizes.flags) }
+                if hasGrown, isClean { engine.log(.info, volume, "Resync of new storage suppressed with --assume-clean") }
+                if hasGrown, !isClean { engine.syncNewRange(volume) }
                 engine.resume(ticket)
             }
             return .waits
         }
-        return .done
+    }
+
+    // MARK: Growth
+
+    /// The device grew while connected: the new range is synced without an exchange of bitmaps, since both have set its
+    /// bits. With a disk that comes or negotiates it waits for the end of that. Spec: drbd-wire 6.3 item 3,
+    /// drbd-disk-and-state 12 step 18.
+    func syncNewRange(_ volume: Volume) {
+        let state = volume.state
+        guard connection.isLive, state.conn == .connected, volume.usableDisk != nil else {
+            volume.owesGrowthSync = state.conn == .connected
+            return
+        }
+        guard state.disk == .upToDate, state.pdsk == .upToDate else {
+            volume.owesGrowthSync = true
+            return
+        }
+        volume.owesGrowthSync = false
+        log(.info, volume, "Resync of new storage after online grow")
+        let isSource = state.role == state.peer ? connection.resolvesConflicts : state.role == .primary
+        if isSource {
+            startResync(volume, asSource: true)
+        } else {
+            change(volume, StateRequest(conn: .wfSyncUUID), .hard)
+        }
+    }
+
+    /// Step 18: the disk that was awaited is there. A sync that was decided meanwhile covers the new range.
+    func scheduleGrowthSync(_ volume: Volume, _ new: DeviceState) {
+        guard volume.owesGrowthSync else { return }
+        guard new.conn == .connected else {
+            volume.owesGrowthSync = false
+            return
+        }
+        guard new.disk == .upToDate, new.pdsk == .upToDate else { return }
+        enqueue(.worker) { engine in
+            if volume.owesGrowthSync { engine.syncNewRange(volume) }
+            return .done
+        }
     }
 
     private func receiveSizesDiskless(_ sizes: Sizes, _ volume: Volume) -> PacketVerdict {
@@ -118,7 +168,11 @@ extension ReplicationEngine {
 
     /// Gives the device another size: bitmap in core and on disk, superblock. New blocks count as out of sync.
     /// Spec: drbd-disk-and-state 9.3.
-    func applySize(_ volume: Volume, _ size: UInt64, _ body: @escaping (ReplicationEngine) -> Void) {
+    ///
+    /// - Parameter settingNewBits: false: what is new counts as equal on both.
+    func applySize(
+        _ volume: Volume, _ size: UInt64, settingNewBits: Bool, _ body: @escaping (ReplicationEngine) -> Void
+    ) {
         guard let disk = volume.disk else {
             volume.sizeSectors = size
             body(self)
@@ -127,9 +181,11 @@ extension ReplicationEngine {
         log(.info, volume, "size = \(size / 2048) MB (\(size / 2) KB)")
         volume.holdCount += 1
         volume.sizeSectors = size
+        cutVerify(volume)
         disk.superblock.deviceSectors = size
         disk.touch()
-        rewriteBitmap(volume, { $0.resize(sectors: size, settingNewBits: true) }) { engine, _ in
+        rewriteBitmap(volume, changesSize: true, { $0.resize(sectors: size, settingNewBits: settingNewBits) }) {
+            engine, _ in
             volume.holdCount -= 1
             engine.changed()
             body(engine)

@@ -33,6 +33,8 @@ extension ReplicationEngine {
         dropSteps(.receiver)
         for volume in volumes { volume.isDecidingSync = false }
         connection.epoch = ReceivedEpoch()
+        connection.replies = ReplyBacklog()
+        for volume in volumes { dropWaitingPeerReads(volume) }
         connection.sequenceWaitSince = nil
         connection.conflictSince = nil
         changed()

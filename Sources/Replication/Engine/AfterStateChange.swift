@@ -7,6 +7,7 @@ internal import EngineKit
 extension ReplicationEngine {
     /// Puts down what this change demands. The conditions are judged now, the work is done in turn.
     func scheduleAfterChange(_ volume: Volume, from old: DeviceState, to new: DeviceState) {
+        if new.role == .secondary { volume.hasLostWrites = false }
         scheduleHandlersAndResumption(volume, old, new)  // 3, 4, 5
         scheduleSyncUUID(volume, old, new)  // 6
         schedulePeerAttach(volume, old, new)  // 7
@@ -15,6 +16,7 @@ extension ReplicationEngine {
         scheduleBitmapExchange(volume, old, new)  // 8, behind the P_STATE of 14
         scheduleStartingSync(volume, old, new)  // 15
         scheduleDiskLoss(volume, old, new)  // 16
+        scheduleGrowthSync(volume, new)  // 18
         scheduleSyncEnd(volume, old, new)  // 17, 20, 21
         if volume.disk?.isDirty == true {  // 22
             enqueue(.worker) { engine in engine.syncMetadata(volume, .worker) }

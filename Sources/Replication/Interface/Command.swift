@@ -8,7 +8,7 @@ package enum Command: Sendable {
     case resourceOptions(ResourceOptions)
 
     /// The backing devices are open under their ``BackingDeviceID``; the engine reads and checks the metadata.
-    /// On failure the engine emits ``Action/releaseBackingDevices(_:)``.
+    /// On failure the engine emits ``Action/releaseBackingDevices(_:)``, but where a disk is attached already.
     case attach(VolumeNumber, BackingDevice, DiskOptions)
     case diskOptions(VolumeNumber, DiskOptions)
     case detach(VolumeNumber, force: Bool)

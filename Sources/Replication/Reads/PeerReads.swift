@@ -10,15 +10,62 @@ extension ReplicationEngine {
         {
             return .violation(text)
         }
-        guard let disk = volume.usableDisk, volume.state.disk == .upToDate else {
+        guard volume.usableDisk != nil, volume.state.disk == .upToDate else {
             log(.error, volume, "Can not satisfy peer's read request, no local data.")
             sendAck(
                 .negativeDataReply, volume, sector: request.sector, blockID: request.blockID,
                 byteCount: Int(request.size))
             return .done
         }
-        submitPeerRead(.read, request, volume, disk)
+        beginPeerRead(insertPeerRead(.read, request, volume))
         return .done
+    }
+
+    /// Whether the data of another read finds room: what waits on the data socket, and what disks read now.
+    private var hasRoomForReply: Bool {
+        connection.replies.byteCount + peerRequestByteCount < ReplyBacklog.byteCountMax
+    }
+
+    /// Reads for an answer with data when there is room for it on the data socket, in order of arrival.
+    func beginPeerRead(_ index: Int) {
+        guard hasRoomForReply, waitingReads.isEmpty else {
+            waitingReads.append(index)
+            hasWaitingRequests = true
+            return
+        }
+        startPeerRead(index)
+    }
+
+    private func startPeerRead(_ index: Int) {
+        let request = peerRequests[index]
+        guard request.kind == .read else { return lockThenRead(index) }
+        guard let disk = request.volume.usableDisk, request.volume.state.disk == .upToDate else {
+            dropPeerRequest(index)
+            request.volume.counters.unacknowledged -= 1
+            return refusePeerRead(request)
+        }
+        submitPeerRead(index, disk)
+    }
+
+    /// The data socket took bytes, perhaps.
+    func retryWaitingReads() {
+        while hasRoomForReply, let index = waitingReads.popFirst() { startPeerRead(index) }
+    }
+
+    /// Forgets reads of the peer that no disk works on: the connection is gone; with `isResyncOnly` those that a resync or
+    /// verify wanted.
+    func dropWaitingPeerReads(_ volume: Volume, isResyncOnly: Bool = false) {
+        var dropped = volume.lockWaiters.removeAll() + volume.yieldingReads.removeAll()
+        for index in waitingReads.removeAll() {
+            let request = peerRequests[index]
+            if request.volume === volume, !isResyncOnly || request.kind != .read {
+                dropped.append(index)
+            } else {
+                waitingReads.append(index)
+            }
+        }
+        for index in dropped { dropPeerRequest(index) }
+        volume.counters.unacknowledged -= dropped.count
     }
 
     /// Reads a range for the peer; the kind says what becomes of it.
@@ -40,11 +87,12 @@ extension ReplicationEngine {
             PeerRequest(
                 kind: kind, volume: volume, connectionSerial: connection.serial, sector: request.sector,
                 byteCount: byteCount, blockID: request.blockID, dataFlags: [],
-                data: IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount),
-                digest: digest))
+                data: nil, digest: digest))
     }
 
     func submitPeerRead(_ index: Int, _ disk: Disk) {
+        allocateData(index)
+        peerRequests[index].flags.insert(.submitted)
         let request = peerRequests[index]
         request.volume.counters.readSectors += UInt64(request.byteCount / 512)
         if request.kind == .read { request.volume.counters.otherSectors += UInt64(request.byteCount / 512) }
@@ -60,19 +108,22 @@ extension ReplicationEngine {
         volume.counters.unacknowledged -= 1
         guard request.connectionSerial == connection.serial, connection.isLive else { return }
         guard errno != 0 else {
-            volume.counters.sentSectors += UInt64(request.byteCount / 512)
             if let data = request.data {
-                sendBulk(.dataReply, volume, DataHeader(sector: request.sector, blockID: request.blockID), data)
+                sendReply(.dataReply, volume, DataHeader(sector: request.sector, blockID: request.blockID), data)
             }
             return
         }
         dataFailed(volume, .read, sector: request.sector, byteCount: request.byteCount)
-        // The lower disk state must be told first, else the peer asks again for ever. Spec: drbd-wire 15.
+        refusePeerRead(request)
+    }
+
+    /// The lower disk state must be told first, else the peer asks again for ever. Spec: drbd-wire 15.
+    private func refusePeerRead(_ request: PeerRequest) {
         let serial = connection.serial
         enqueue(.worker) { engine in
             if engine.connection.serial == serial {
                 engine.sendAck(
-                    .negativeDataReply, volume, sector: request.sector, blockID: request.blockID,
+                    .negativeDataReply, request.volume, sector: request.sector, blockID: request.blockID,
                     byteCount: request.byteCount)
             }
             return .done

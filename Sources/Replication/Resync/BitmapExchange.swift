@@ -105,6 +105,9 @@ extension ReplicationEngine {
             break
         case .startingSyncT, .wfBitMapT:
             return .retry
+        case .connected where volume.owesGrowthSync:
+            // The peer has seen first that both disks are there.
+            return .retry
         case let conn where conn <= .connected:
             // The resync was given up here (a disk is gone) before the peer could know.
             log(.info, volume, "unexpected cstate (\(conn)) in receive_sync_uuid")

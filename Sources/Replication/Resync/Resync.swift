@@ -37,6 +37,8 @@ final class Resync {
     var verifyPosition: UInt64 = 0
     /// Sector behind the last one to be compared.
     var verifyEnd: UInt64 = 0
+    /// Size of the device, whose last block may be a short one.
+    var verifyLimit: UInt64 = 0
     /// Blocks that are not compared yet.
     var verifyBlocksLeft = 0
     /// Blocks that differ.
@@ -214,10 +216,7 @@ extension ReplicationEngine {
         }
         volume.resyncTickAt = nil
         volume.resyncExtents.removeAll()
-        for index in volume.lockWaiters.removeAll() {
-            dropPeerRequest(index)
-            volume.counters.unacknowledged -= 1
-        }
+        dropWaitingPeerReads(volume, isResyncOnly: true)
         for index in peerRequests.indexes where peerRequests[index].volume === volume {
             peerRequests[index].flags.remove(.holdsExtent)
         }

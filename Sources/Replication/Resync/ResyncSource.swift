@@ -23,8 +23,54 @@ extension ReplicationEngine {
         }
         let index = insertPeerRead(.resyncRead, request, volume)
         peerRequests[index].resyncCount = volume.resyncCount
-        lockThenRead(index)
+        if volume.yieldingReads.isEmpty, !mustYield(index) {
+            beginPeerRead(index)
+        } else {
+            volume.yieldingReads.append(index)
+            armYieldTimer(volume)
+        }
         return .done
+    }
+
+    // MARK: c-min-rate, drbd-disk-and-state 19.3
+
+    /// How long a request steps back.
+    private static let yieldTime = Duration.milliseconds(100)
+
+    /// Whether the source gives way to its applications. Not where the peer is Primary, which does so as the target.
+    private func mustYield(_ index: Int) -> Bool {
+        let volume = peerRequests[index].volume
+        guard let resync = volume.resync, resync.part == .source, let disk = volume.usableDisk,
+            volume.state.peer != .primary,
+            !volume.resyncExtents.isWanted(ResyncExtents.extent(ofSector: peerRequests[index].sector))
+        else { return false }
+        let left = volume.leftBits(resync)
+        resync.progress.advance(leftBits: left, now: now)
+        return resync.throttle.shouldYield(
+            rateMin: disk.options.rateMin, otherSectors: volume.counters.otherSectors,
+            isWriteWaitingForLog: !volume.extentWaiters.isEmpty,
+            speed: resync.progress.recentSpeed(leftBits: left, now: now))
+    }
+
+    private func armYieldTimer(_ volume: Volume) {
+        guard !volume.isYieldTimerArmed else { return }
+        volume.isYieldTimerArmed = true
+        after(Self.yieldTime) { engine in
+            volume.isYieldTimerArmed = false
+            engine.releaseYieldingReads(volume)
+            engine.changed()
+        }
+    }
+
+    /// One has waited long enough; those behind it go on up to the next that must wait itself.
+    private func releaseYieldingReads(_ volume: Volume) {
+        guard let waited = volume.yieldingReads.popFirst() else { return }
+        beginPeerRead(waited)
+        while let next = volume.yieldingReads.first, !mustYield(next) {
+            _ = volume.yieldingReads.popFirst()
+            beginPeerRead(next)
+        }
+        if !volume.yieldingReads.isEmpty { armYieldTimer(volume) }
     }
 
     private func refuseResyncRead(_ volume: Volume, sector: UInt64, byteCount: Int) {
@@ -100,8 +146,7 @@ extension ReplicationEngine {
             request.connectionSerial == connection.serial && connection.isLive
             && request.resyncCount == volume.resyncCount
         if errno == 0, isCurrent, let data = request.data {
-            volume.counters.sentSectors += UInt64(request.byteCount / 512)
-            sendBulk(
+            sendReply(
                 .resyncDataReply, volume,
                 DataHeader(sector: request.sector, blockID: WireConstants.resyncBlockID), data)
         } else if isCurrent {

@@ -116,7 +116,7 @@ extension ReplicationEngine {
             PeerRequest(
                 kind: kind, volume: volume, connectionSerial: connection.serial, sector: sector,
                 byteCount: byteCount, blockID: WireConstants.resyncBlockID, dataFlags: [], data: data,
-                flags: [.holdsExtent, .underWay]))
+                flags: [.holdsExtent, .underWay, .submitted]))
         volume.counters.unacknowledged += 1
         volume.intervals.insert(.resync, index: index, sector: sector, byteCount: byteCount)
         volume.counters.writtenSectors += UInt64(byteCount / 512)

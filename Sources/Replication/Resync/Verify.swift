@@ -26,6 +26,7 @@ extension ReplicationEngine {
         let resync = Resync(isSource ? .verifySource : .verifyTarget, totalBits: UInt64(blocks), now: now)
         resync.verifyPosition = start
         resync.verifyEnd = end
+        resync.verifyLimit = volume.sizeSectors
         resync.verifyBlocksLeft = blocks
         volume.resync = resync
         if isSource {
@@ -51,7 +52,7 @@ extension ReplicationEngine {
                 volume.shouldRetryExtents = true
                 return
             }
-            let byteCount = Int(min(8, volume.sizeSectors - sector)) * 512
+            let byteCount = Int(min(8, resync.verifyLimit - sector)) * 512
             resync.verifyPosition = sector + 8
             resync.budget -= 1
             resync.controller.blocksRequested(1)
@@ -205,6 +206,10 @@ extension ReplicationEngine {
     /// One more block is compared; with the last one the verify ends.
     func verifyBlockDone(_ volume: Volume, _ resync: Resync, byteCount: Int) {
         resync.verifyBlocksLeft -= 1
+        finishVerifyIfDone(resync, volume)
+    }
+
+    private func finishVerifyIfDone(_ resync: Resync, _ volume: Volume) {
         let isLast =
             resync.verifyBlocksLeft <= 0
             || (resync.part == .verifySource && resync.verifyPosition >= resync.verifyEnd
@@ -227,6 +232,23 @@ extension ReplicationEngine {
         guard resync.verifyDifferences > 0 else { return }
         log(.critical, volume, "Online verify found \(resync.verifyDifferences) 4k block out of sync!")
         runHandler("out-of-sync", volume) { _, _ in }
+    }
+
+    /// The device has another size: what is behind its end is not compared. A range that is new is left out.
+    func cutVerify(_ volume: Volume) {
+        guard let resync = volume.resync, resync.isVerify, volume.sizeSectors < resync.verifyLimit else { return }
+        let size = volume.sizeSectors
+        let end = resync.part == .verifySource ? resync.verifyEnd : resync.verifyLimit
+        resync.verifyLimit = size
+        guard end > size else { return }
+        if resync.part == .verifySource {
+            resync.verifyEnd = size
+            let unasked = size > resync.verifyPosition ? size - resync.verifyPosition : 0
+            resync.verifyBlocksLeft = Int((unasked + 7) / 8) + resync.outstandingCount
+        } else {
+            resync.verifyBlocksLeft -= Int((end + 7) / 8 - (size + 7) / 8)
+        }
+        finishVerifyIfDone(resync, volume)
     }
 
     /// VerifyS told by P_STATE that it is over before the end.

@@ -37,7 +37,8 @@ extension ReplicationEngine {
     func attach(_ volume: Volume, _ device: BackingDevice, _ options: DiskOptions, _ id: CommandID) {
         let attach = Attach(volume, device, options, id)
         if let number = obstacle(to: attach) {
-            actions.append(.releaseBackingDevices(volume.number))
+            // The devices of the disk that is there are not this attach's.
+            if number != .alreadyAttached { actions.append(.releaseBackingDevices(volume.number)) }
             return fail(id, number)
         }
         requestChange(volume, StateRequest(disk: .attaching)) { engine, result in
@@ -305,6 +306,8 @@ extension ReplicationEngine {
         let isUnknown =
             disk.superblock.flags.contains(.fullSync)
             || (disk.isCrashedPrimary && disk.superblock.flags.contains(.activityLogDisabled))
+        let hasGrown = volume.sizeSectors > 0 && size > volume.sizeSectors
+        volume.owesGrowthSync = hasGrown && volume.state.conn == .connected
         volume.sizeSectors = size
         if !attach.options.activityLogUpdates { disk.flags.insert(.activityLogDisabled) }
         guard size != disk.superblock.deviceSectors || isUnknown else {
@@ -312,7 +315,7 @@ extension ReplicationEngine {
         }
         log(.info, volume, "size = \(size / 2048) MB (\(size / 2) KB)")
         disk.superblock.deviceSectors = size
-        rewriteBitmap(volume) { bitmap in
+        rewriteBitmap(volume, changesSize: true) { bitmap in
             if bitmap.sectorCount != size { bitmap.resize(sectors: size, settingNewBits: true) }
             if isUnknown { bitmap.setAll() }
         } _: { engine, isSuccess in

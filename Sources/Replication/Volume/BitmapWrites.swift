@@ -98,6 +98,11 @@ extension ReplicationEngine {
         case .blocks(let blocks):
             while job.cursor < blocks.count {
                 let block = blocks[job.cursor]
+                guard block < disk.bitmap.blockCount else {
+                    // Of an extent behind the end of a device that shrank.
+                    job.cursor += 1
+                    continue
+                }
                 if disk.bitmap.isChanged(block: block) || disk.bitmap.isBeingWritten(block: block) { return block }
                 job.cursor += 1
             }
@@ -168,8 +173,10 @@ extension ReplicationEngine {
 
     /// Changes the whole bitmap and writes it, so that a crash in between leaves "everything differs" behind.
     /// `body` gets whether it succeeded. Spec: drbd-disk-and-state 4 rule 3.
+    ///
+    /// - Parameter changesSize: waits until no block is being written: it may not be there afterwards.
     func rewriteBitmap(
-        _ volume: Volume, _ alter: @escaping (Bitmap) -> Void,
+        _ volume: Volume, changesSize: Bool = false, _ alter: @escaping (Bitmap) -> Void,
         _ body: @escaping (ReplicationEngine, Bool) -> Void
     ) {
         guard let disk = volume.disk else {
@@ -180,22 +187,30 @@ extension ReplicationEngine {
         disk.touch()
         disk.rewritesUnderWay += 1
         syncMetadata(volume) { engine in
-            guard volume.disk === disk, !disk.isAbandoned else {
+            engine.when({ _ in !changesSize || disk.bitmapJobs.isEmpty || disk.isAbandoned }) { engine in
+                engine.alterBitmap(volume, disk, alter, body)
+            }
+        }
+    }
+
+    private func alterBitmap(
+        _ volume: Volume, _ disk: Disk, _ alter: (Bitmap) -> Void, _ body: @escaping (ReplicationEngine, Bool) -> Void
+    ) {
+        guard volume.disk === disk, !disk.isAbandoned else {
+            body(self, false)
+            return
+        }
+        alter(disk.bitmap)
+        disk.bitmap.markAllChanged()
+        writeBitmap(volume, .all) { engine, isSuccess in
+            disk.rewritesUnderWay -= 1
+            guard isSuccess, volume.disk === disk else {
                 body(engine, false)
                 return
             }
-            alter(disk.bitmap)
-            disk.bitmap.markAllChanged()
-            engine.writeBitmap(volume, .all) { engine, isSuccess in
-                disk.rewritesUnderWay -= 1
-                guard isSuccess, volume.disk === disk else {
-                    body(engine, false)
-                    return
-                }
-                if disk.rewritesUnderWay == 0 { disk.flags.remove(.fullSync) }
-                disk.touch()
-                engine.syncMetadata(volume) { engine in body(engine, volume.disk === disk) }
-            }
+            if disk.rewritesUnderWay == 0 { disk.flags.remove(.fullSync) }
+            disk.touch()
+            engine.syncMetadata(volume) { engine in body(engine, volume.disk === disk) }
         }
     }
 }

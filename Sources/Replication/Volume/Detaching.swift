@@ -38,22 +38,28 @@ extension ReplicationEngine {
         disk.bitmapJobs.removeAll()
         releaseDurabilityWaits(disk, all: true)
         releaseActivityLogWaiters(volume)
+        epochFlushEnded(disk, isGood: false)
         changed()
     }
 
     /// Fails what the disk works on. The late completions find nothing.
     private func abortDiskRequests(_ volume: Volume) {
-        for index in requests.indexes where requests[index].volume === volume {
-            guard requests[index].flags.contains(.localPending) else { continue }
+        // By cookie: the end of one may be the end of others.
+        for cookie in requests.indexes.map({ requests.cookie(of: $0) }) {
+            guard let index = requests.index(of: cookie), requests[index].volume === volume,
+                requests[index].flags.contains(.localPending)
+            else { continue }
             // Payload that a stuck disk may still write to or read from stays with the operation, not with us.
             localCompleted(index, errno: Errno.io)
         }
-        for index in peerRequests.indexes where peerRequests[index].volume === volume {
+        // Those that were not submitted stand in a queue, and end there.
+        for cookie in peerRequests.indexes.map({ peerRequests.cookie(of: $0) }) {
+            guard let index = peerRequests.index(of: cookie), peerRequests[index].volume === volume,
+                peerRequests[index].flags.contains(.submitted)
+            else { continue }
             peerRequestCompleted(index, errno: Errno.io)
         }
-        for place in flushes.indices where flushes[place].volume === volume {
-            flushes[place].isLocalPending = false
-        }
+        failFlushes(ofDiskOf: volume)
     }
 
     /// Entered Failed or Diskless. Spec: drbd-disk-and-state 12 step 16, 15.2.
@@ -86,18 +92,36 @@ extension ReplicationEngine {
             change(volume, StateRequest(disk: .diskless), .hard)
             return
         }
+        whenIdle(volume, disk) { engine in
+            guard disk.options.diskFlushes, disk.hasUnflushedData else { return engine.writeLastMetadata(volume, disk) }
+            // An epoch that the peer has yet to end is acknowledged without this disk.
+            engine.flushData(volume, disk) { _, errno in
+                if errno != 0 { disk.isDistrusted = true }
+            }
+            engine.whenIdle(volume, disk) { engine in engine.writeLastMetadata(volume, disk) }
+        }
+    }
+
+    /// Calls `body` when nothing is under way on the disk. One that is given up meanwhile is let go at once.
+    private func whenIdle(_ volume: Volume, _ disk: Disk, _ body: @escaping (ReplicationEngine) -> Void) {
         when({ _ in disk.operationsPending == 0 || disk.isAbandoned }) { engine in
             guard !disk.isAbandoned else {
                 engine.change(volume, StateRequest(disk: .diskless), .hard)
                 return
             }
-            engine.writeBitmap(volume, .changed) { engine, isSuccess in
-                let isUnwritten = disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil
-                if !isSuccess || isUnwritten || disk.isDistrusted {
-                    disk.flags.insert(.fullSync)
-                    disk.touch()
-                }
-                engine.syncMetadata(volume) { engine in
+            body(engine)
+        }
+    }
+
+    private func writeLastMetadata(_ volume: Volume, _ disk: Disk) {
+        writeBitmap(volume, .changed) { engine, isSuccess in
+            let isUnwritten = disk.hadIOError && disk.bitmap.nextChangedBlock(from: 0) != nil
+            if !isSuccess || isUnwritten || disk.isDistrusted {
+                disk.flags.insert(.fullSync)
+                disk.touch()
+            }
+            engine.syncMetadata(volume) { engine in
+                engine.whenIdle(volume, disk) { engine in
                     engine.change(volume, StateRequest(disk: .diskless), .hard)
                 }
             }
@@ -116,6 +140,7 @@ extension ReplicationEngine {
             }
         }
         volume.disk = nil
+        volume.owesGrowthSync = false
         // From now on the data that applications see is the peer's.
         if volume.state.conn >= .connected, volume.state.pdsk == .upToDate, let peer = volume.peerUUIDs {
             volume.exposedUUID = peer.current

@@ -39,6 +39,9 @@ final class Volume {
     /// Writes that the peer sent back and that are repeated when the peer's overlapping write is done.
     var postponed: [Int] = []
 
+    /// Writes were answered that may be in no good copy any more: the next flush tells of it.
+    var hasLostWrites = false
+
     // MARK: Peer
 
     /// The peer was Primary when the connection broke last: it may have written on alone.
@@ -97,6 +100,10 @@ final class Volume {
     var resyncExtents = ResyncExtents()
     /// Peer's resync and verify reads that wait for their extent.
     var lockWaiters: RingQueue<Int> = RingQueue()
+    /// Peer's resync reads that step back behind applications (c-min-rate).
+    var yieldingReads: RingQueue<Int> = RingQueue()
+    /// The next of them has its time.
+    var isYieldTimerArmed = false
     var bitmapReceiver: BitmapReceiver?
     /// The own bitmap went out in this exchange: what becomes out of sync now must be told. Spec: drbd-wire 10.1.
     var isBitmapSent = false
@@ -104,6 +111,8 @@ final class Volume {
     var verifyStart: UInt64 = 0
     /// Stop sector of the verify that was asked for.
     var verifyStop: UInt64?
+    /// The device grew while one of the disks was on its way: the new range is to be synced when both are there.
+    var owesGrowthSync = false
 
     // MARK: Timers
 

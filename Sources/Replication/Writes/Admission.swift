@@ -67,6 +67,9 @@ extension ReplicationEngine {
         guard hasWaitingRequests else { return }
         hasWaitingRequests = false
         for volume in volumes {
+            if !isHeld(volume), !volume.heldStarts.isEmpty {
+                for index in volume.heldStarts.removeAll() { startWrite(index) }
+            }
             while !isHeld(volume), let request = volume.heldRequests.popFirst() {
                 if let errno = refusal(of: request, volume) {
                     actions.append(.complete(request.id, errno: errno))
@@ -74,14 +77,13 @@ extension ReplicationEngine {
                     start(request, volume)
                 }
             }
-            if !isHeld(volume), !volume.heldStarts.isEmpty {
-                for index in volume.heldStarts.removeAll() { startWrite(index) }
-            }
             retryHeldReads(volume)
             retryExtentWaiters(volume)
             retryLockWaiters(volume)
             if volume.hasWaitingRequests { hasWaitingRequests = true }
         }
+        retryWaitingReads()
+        if !waitingReads.isEmpty { hasWaitingRequests = true }
     }
 
     private func start(_ request: ApplicationRequest, _ volume: Volume) {
@@ -123,9 +125,46 @@ extension ReplicationEngine {
             if connection.isLive { limit = min(limit, max(4096, volume.peerRequestByteCountMax & ~4095)) }
             if let disk = volume.disk { limit = min(limit, max(4096, disk.device.requestSizeMax & ~4095)) }
             return limit
-        case .discard, .writeZeroes:
-            return connection.isLive
-                ? min(Self.discardByteCountMax, connection.dialect.discardByteCountMax) : Self.discardByteCountMax
+        case .discard: return zeroedByteCountMax(.discard)
+        case .writeZeroes: return zeroedByteCountMax(.writeZeroes)
+        }
+    }
+
+    /// Largest discard or zeroing that one packet may say. Spec: drbd-wire 12.1, 16.
+    private func zeroedByteCountMax(_ kind: LocalRequest.Kind) -> Int {
+        guard connection.isLive else { return Self.discardByteCountMax }
+        let limit = min(Self.discardByteCountMax, connection.dialect.discardByteCountMax)
+        // Without P_ZEROES it is a packet of data.
+        let isData = kind == .writeZeroes && !connection.dialect.features.contains(.writeZeroes)
+        return isData ? min(limit, connection.dialect.requestByteCountMax) : limit
+    }
+
+    /// Whether a part was cut for another peer, or for none.
+    func isTooLongForPeer(_ index: Int) -> Bool {
+        let kind = requests[index].kind
+        guard connection.isLive, kind == .discard || kind == .writeZeroes else { return false }
+        return requests[index].byteCount > zeroedByteCountMax(kind)
+    }
+
+    /// Replaces a part that has not begun by shorter ones.
+    func cutAgain(_ index: Int) {
+        let request = requests[index]
+        let limit = zeroedByteCountMax(request.kind)
+        requests.remove(index)
+        if request.flags.contains(.inActivityLog) {
+            endInActivityLog(request.volume, sector: request.sector, byteCount: request.byteCount)
+        }
+        masters[request.master].partsLeft += (request.byteCount + limit - 1) / limit - 1
+        for offset in stride(from: 0, to: request.byteCount, by: limit) {
+            let (sector, byteCount) = (
+                request.sector + UInt64(offset / 512), min(limit, request.byteCount - offset)
+            )
+            let part = requests.insert(
+                LocalRequest(
+                    master: request.master, volume: request.volume, kind: request.kind,
+                    flags: request.flags.intersection([.forceUnitAccess, .mayUnmap]), sector: sector,
+                    byteCount: byteCount, data: nil))
+            beginInActivityLog(.request, part, request.volume, sector: sector, byteCount: byteCount)
         }
     }
 

@@ -123,9 +123,16 @@ extension ReplicationEngine {
         guard let epoch = log.epochs.popFirst() else { return }
         while log.head >= 0, requests[log.head].epoch == epoch.number {
             let index = log.head
+            let cookie = requests.cookie(of: index)
             unlink(index)
+            if requests[index].flags.contains(.isToRepeat) {
+                repeatWhenResumed(index)
+                continue
+            }
             if requests[index].flags.contains(.peerPending) { peerAnswered(index, isOK: true) }
-            requests[index].data = requests[index].flags.contains(.localPending) ? requests[index].data : nil
+            guard requests.index(of: cookie) != nil else { continue }
+            let isDataNeeded = !requests[index].flags.isDisjoint(with: [.localPending, .awaitsState])
+            if !isDataNeeded { requests[index].data = nil }
             release(index)
         }
         changed()
@@ -158,6 +165,7 @@ extension ReplicationEngine {
             if let disk = request.volume.disk, !faults.contains(.dropOutOfSyncOnDisconnect) {
                 disk.bitmap.setOutOfSync(sector: request.sector, byteCount: request.byteCount)
             }
+            noteLoss(ofAnswered: request)
             requests[index].flags.remove(.peerOK)
             forgetPeer(index)
         }
@@ -203,13 +211,16 @@ extension ReplicationEngine {
             let volume = requests[index].volume
             if requests[index].flags.contains(.peerPending) { volume.counters.peerPending -= 1 }
             requests[index].flags.remove([.peerPending, .untilTransmitted, .postponed])
-            if requests[index].flags.contains(.answered), mayPeerHaveOverwritten(volume) {
+            if requests[index].flags.contains(.isToRepeat) {
+                repeatWhenResumed(index)
+            } else if requests[index].flags.contains(.answered), mayPeerHaveOverwritten(volume) {
                 leaveOut(index, volume)
             } else if isMirrored(volume), requests[index].kind != .write || requests[index].data != nil {
                 sendWrite(index, volume)
             } else {
                 volume.disk?.bitmap.setOutOfSync(
                     sector: requests[index].sector, byteCount: requests[index].byteCount)
+                noteLoss(ofAnswered: requests[index])
                 finishIfDone(index)
             }
         }
@@ -230,6 +241,7 @@ extension ReplicationEngine {
         for place in flushes.indices where flushes[place].volume === volume && flushes[place].lastEpoch != nil {
             flushes[place].errno = Errno.io
         }
+        noteLoss(ofAnswered: requests[index])
         release(index)
     }
 }

@@ -19,6 +19,13 @@ struct PendingFlush {
 
 extension ReplicationEngine {
     func startFlush(_ request: ApplicationRequest, _ volume: Volume) {
+        guard hasGoodCopy(volume), !volume.hasLostWrites else {
+            // Told once, as kernels tell of a page that could not be written.
+            volume.hasLostWrites = false
+            log(.error, volume, "FLUSH fails: writes that were answered are in no copy that is known to be good")
+            complete(request.id, volume, errno: Errno.io)
+            return
+        }
         let lastEpoch = closedEpoch()
         let disk = volume.usableDisk
         flushes.append(
@@ -33,6 +40,19 @@ extension ReplicationEngine {
             engine.flushes[place].isLocalPending = false
             // A copy that failed is no copy any more; the peer's counts if there is one.
             if errno != 0 && volume.state.pdsk != .upToDate { engine.flushes[place].errno = Errno.io }
+        }
+    }
+
+    /// Whether there is a copy that a flush can mean. Spec: drbd-wire 12.4.
+    private func hasGoodCopy(_ volume: Volume) -> Bool {
+        volume.state.disk == .upToDate || (connection.isLive && volume.state.pdsk == .upToDate)
+    }
+
+    /// The local disk is given up: flushes that wait for it have the peer's copy, or none.
+    func failFlushes(ofDiskOf volume: Volume) {
+        for place in flushes.indices where flushes[place].volume === volume && flushes[place].isLocalPending {
+            flushes[place].isLocalPending = false
+            if !hasGoodCopy(volume) { flushes[place].errno = Errno.io }
         }
     }
 
@@ -57,6 +77,15 @@ extension ReplicationEngine {
         for place in flushes.indices where !isAcknowledged(upTo: flushes[place].lastEpoch) {
             if flushes[place].volume.state.disk != .upToDate { flushes[place].errno = Errno.io }
         }
+    }
+
+    /// A write that was answered because the peer had it is gone with the peer, perhaps: there is no good copy here.
+    func noteLoss(ofAnswered request: LocalRequest) {
+        let volume = request.volume
+        guard volume.state.disk != .upToDate, request.flags.contains(.answered), request.flags.contains(.peerOK) else {
+            return
+        }
+        volume.hasLostWrites = !flushes.contains { $0.volume === volume && $0.errno != 0 }
     }
 
     /// All writes that the peer did not acknowledge were sent again, in new epochs: flushes wait for these.

@@ -53,6 +53,12 @@ struct LocalRequest {
         static let wasSent = Flags(rawValue: 1 << 14)
         /// The activity log of the disk that is attached let it pass.
         static let passedLog = Flags(rawValue: 1 << 15)
+        /// Failed everywhere while I/O is suspended: made again when it left the transfer log.
+        static let isToRepeat = Flags(rawValue: 1 << 16)
+        /// The peer refused it; what state its disk is in is on its way.
+        static let awaitsState = Flags(rawValue: 1 << 17)
+        /// That time is over.
+        static let hasAwaitedState = Flags(rawValue: 1 << 18)
     }
 
     let master: Int

@@ -24,6 +24,7 @@ extension ReplicationEngine {
             hasWaitingRequests = true
             return
         }
+        guard !isTooLongForPeer(index) else { return cutAgain(index) }
         if volume.usableDisk != nil, !requests[index].flags.contains(.passedLog) {
             // It waited while a disk was attached, whose log knows nothing of it.
             beginInActivityLog(
@@ -155,7 +156,7 @@ extension ReplicationEngine {
         }
     }
 
-    /// A request longer than a packet of data may be is cut by the admission when the peer lacks P_ZEROES.
+    /// Longer requests were cut, see ``cutAgain(_:)``.
     private func sendZeroData(_ volume: Volume, _ header: DataHeader, byteCount: Int) -> UInt64 {
         let data = IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount)
         data.bytes.initializeMemory(as: UInt8.self, repeating: 0)
@@ -201,6 +202,7 @@ extension ReplicationEngine {
                 leaveIntervals(index, requests[index].volume)
                 return
             }
+            guard !isHeldBack(index) else { return }
             answerWrite(index)
         }
         release(index)
@@ -229,6 +231,57 @@ extension ReplicationEngine {
         let flags = requests[index].flags
         if flags.contains(.localOK), volume.state.disk == .upToDate { return true }
         return flags.contains(.peerOK) && volume.state.pdsk == .upToDate
+    }
+
+    // MARK: Without any good copy
+
+    /// Whether a write that no good copy took waits for one instead of being answered. Spec: drbd-wire 21.3,
+    /// drbd-disk-and-state 12 step 4.
+    private func isHeldBack(_ index: Int) -> Bool {
+        let volume = requests[index].volume
+        guard options.onNoDataAccessible == .suspendIO, !isStored(index, volume) else { return false }
+        guard !volume.state.suspNod else {
+            leaveIntervals(index, volume)
+            if requests[index].flags.contains(.inTransferLog) {
+                requests[index].flags.insert(.isToRepeat)
+                // With its epoch it leaves the log.
+                if requests[index].epoch == log.currentNumber { closeEpoch() }
+            } else {
+                repeatWhenResumed(index)
+            }
+            return true
+        }
+        return awaitState(ofPeerFor: index)
+    }
+
+    /// The refusal comes on the meta socket and may be here before the P_STATE that says why. True: it is awaited.
+    private func awaitState(ofPeerFor index: Int) -> Bool {
+        let request = requests[index]
+        guard request.flags.contains(.peerFailed), connection.isLive, request.volume.state.pdsk == .upToDate,
+            !request.flags.contains(.hasAwaitedState)
+        else { return false }
+        guard !request.flags.contains(.awaitsState) else { return true }
+        requests[index].flags.insert(.awaitsState)
+        let cookie = requests.cookie(of: index)
+        after(connection.pingTimeout) { engine in
+            guard let index = engine.requests.index(of: cookie),
+                engine.requests[index].flags.contains(.awaitsState)
+            else { return }
+            engine.requests[index].flags.remove(.awaitsState)
+            engine.requests[index].flags.insert(.hasAwaitedState)
+            engine.finishIfDone(index)
+            engine.changed()
+        }
+        return true
+    }
+
+    /// Puts a write back to where it waits for I/O to go on.
+    func repeatWhenResumed(_ index: Int) {
+        requests[index].flags.remove([
+            .localOK, .localFailed, .peerOK, .peerFailed, .isToRepeat, .awaitsState, .hasAwaitedState,
+        ])
+        requests[index].volume.heldStarts.append(index)
+        hasWaitingRequests = true
     }
 
     /// Frees a write that is answered and left the transfer log.

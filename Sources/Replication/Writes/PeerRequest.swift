@@ -37,6 +37,8 @@ struct PeerRequest {
         static let isAcknowledged = Flags(rawValue: 1 << 2)
         /// Holds its resync extent.
         static let holdsExtent = Flags(rawValue: 1 << 3)
+        /// The disk works on it; without this it waits in some queue.
+        static let submitted = Flags(rawValue: 1 << 4)
     }
 
     let kind: Kind
@@ -48,7 +50,8 @@ struct PeerRequest {
     /// Cookie of the peer, to be echoed.
     let blockID: UInt64
     let dataFlags: DataFlags
-    let data: IOSlice?
+    /// Of a read: from when it is submitted.
+    var data: IOSlice?
     var flags: Flags = []
     /// The resync that it was asked for in, see ``Volume/resyncCount``.
     var resyncCount: UInt64 = 0
@@ -58,12 +61,31 @@ struct PeerRequest {
 
 extension ReplicationEngine {
     func addPeerRequest(_ request: PeerRequest) -> Int {
-        peerRequestByteCount += request.data?.count ?? 0
+        if !request.isWaitingRead { peerRequestByteCount += request.charge }
         return peerRequests.insert(request)
     }
 
+    /// A read gets its memory when its turn has come.
+    func allocateData(_ index: Int) {
+        let byteCount = peerRequests[index].byteCount
+        peerRequests[index].data = IOSlice(buffer: buffers.take(byteCount: byteCount), offset: 0, count: byteCount)
+        peerRequestByteCount += peerRequests[index].charge
+    }
+
     func dropPeerRequest(_ index: Int) {
-        peerRequestByteCount -= peerRequests[index].data?.count ?? 0
+        if !peerRequests[index].isWaitingRead { peerRequestByteCount -= peerRequests[index].charge }
         peerRequests.remove(index)
+    }
+}
+
+extension PeerRequest {
+    /// What it counts for `max-buffers`: a page at the least, also without data.
+    fileprivate var charge: Int { max(4096, data?.count ?? 0) }
+
+    fileprivate var isWaitingRead: Bool {
+        switch kind {
+        case .read, .resyncRead, .verifyRead, .verifyCompare: data == nil
+        case .write, .discard, .writeZeroes, .resyncWrite, .resyncZeroes: false
+        }
     }
 }

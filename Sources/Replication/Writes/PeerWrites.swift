@@ -118,6 +118,8 @@ extension ReplicationEngine {
             preconditionFailure("\(request.kind) is no write of the peer")
         }
         if faults.contains(.ackBeforeWrite) { acknowledgeWrite(index, isGood: true) }
+        peerRequests[index].flags.insert(.submitted)
+        if request.connectionSerial == connection.serial { connection.epoch.note(disk) }
         request.volume.counters.writtenSectors += UInt64(request.byteCount / 512)
         request.volume.counters.otherSectors += UInt64(request.byteCount / 512)
         submitData(

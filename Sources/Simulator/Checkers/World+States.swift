@@ -70,6 +70,9 @@ extension World {
         let hasRemote =
             own.conn >= .connected && own.pdsk == .upToDate && other.disk == .upToDate
             && other.conn >= .connected
+        let knowsCopy = hasLocal || (own.conn >= .connected && own.pdsk == .upToDate)
+        if knowsCopy || knowledge.knowsCopy[host][volume] { knowledge.lastWithCopy[host][volume] = now }
+        knowledge.knowsCopy[host][volume] = knowsCopy
         let isWithout = !hasLocal && !hasRemote
         if isWithout || knowledge.isWithoutData[host][volume] { knowledge.lastWithoutData[host][volume] = now }
         knowledge.isWithoutData[host][volume] = isWithout

@@ -13,7 +13,7 @@ package enum CoverageMark: Int, CaseIterable, Sendable {
     case failover, promotedAlone, suspendedIO, requestFailed, fullDisk
     case pingTimeout, requestTimeout, connectionForgotten, oneWayCut
     case disconnectedByAdmin, downAndUp, authenticated, plainBitmap, compressedBitmap
-    case demotedWhole, flushFailed
+    case demotedWhole, flushFailed, disklessByForce
 
     /// The name, as summaries print it.
     package var name: String { "\(self)" }

@@ -33,6 +33,9 @@ extension World {
             knowledge.lastWithoutData[index] = Array(repeating: 0, count: disks.count)
             knowledge.lastWithoutLocal[index] = knowledge.lastWithoutData[index]
             knowledge.lastApart[index] = knowledge.lastWithoutData[index]
+            knowledge.lastWithCopy[index] = knowledge.lastWithoutData[index]
+            knowledge.knowsCopy[index] = Array(repeating: false, count: disks.count)
+            knowledge.lastFlush[index] = knowledge.lastWithoutData[index]
             knowledge.isWithoutData[index] = Array(repeating: true, count: disks.count)
             knowledge.uuids[index] = Array(repeating: nil, count: disks.count)
             hosts[index].application.workers = Array(

@@ -167,6 +167,11 @@ struct Knowledge {
     /// By host, then volume: the last times at which its own disk was not UpToDate, and at which it was not connected.
     var lastWithoutLocal: [[UInt64]] = [[], []]
     var lastApart: [[UInt64]] = [[], []]
+    /// By host, then volume: the last time at which the host knew of a good copy, its own or a connected one.
+    var lastWithCopy: [[UInt64]] = [[], []]
+    var knowsCopy: [[Bool]] = [[], []]
+    /// By host, then volume: when the last flush that succeeded was issued.
+    var lastFlush: [[UInt64]] = [[], []]
     /// By host, then volume: that is so at the moment.
     var isWithoutData: [[Bool]] = [[], []]
     /// By host, then volume: the UUIDs last sent to the disk; nil before the first time.

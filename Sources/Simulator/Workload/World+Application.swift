@@ -158,6 +158,12 @@ extension World {
                 fail("read #\(number) on \(host.name), volume \(request.volume): \(problem)")
             }
         case .flush:
+            let volume = request.volume
+            let lastWithCopy = knowledge.lastWithCopy[host.index][volume]
+            if !knowledge.knowsCopy[host.index][volume], lastWithCopy < request.issued {
+                fail("flush #\(number) on \(host.name) succeeds, though that knew of no good copy all the time")
+            }
+            knowledge.lastFlush[host.index][request.volume] = request.issued
             model.acknowledgeFlush(host: host.index, issued: request.issued, surety: request.surety)
         case .write(let forceUnitAccess):
             model.acknowledge(request.write, isDurable: forceUnitAccess, now: now)
@@ -170,13 +176,16 @@ extension World {
     private func judgeError(host: SimulatedHost, _ number: Int, _ request: PendingRequest, _ errno: Int32) {
         reach(.requestFailed)
         if request.write > 0 { models[request.volume].fail(request.write, now: now) }
+        // A flush tells of what was lost since the last one that succeeded.
+        var since = request.issued
+        if case .flush = request.kind { since = knowledge.lastFlush[host.index][request.volume] }
         let hadDiskError = hosts.contains { $0.lastDiskError >= request.issued && $0.lastDiskError > 0 }
         let isWithoutData = knowledge.isWithoutData[host.index][request.volume]
-        let wasWithoutData = knowledge.lastWithoutData[host.index][request.volume] >= request.issued
+        let wasWithoutData = knowledge.lastWithoutData[host.index][request.volume] >= since
         // What only the peer got is lost with the connection, also if the own disk comes back with it.
         let wasOnlyRemote =
-            knowledge.lastWithoutLocal[host.index][request.volume] >= request.issued
-            && knowledge.lastApart[host.index][request.volume] >= request.issued
+            knowledge.lastWithoutLocal[host.index][request.volume] >= since
+            && knowledge.lastApart[host.index][request.volume] >= since
         if !hadDiskError, !isWithoutData, !wasWithoutData, !wasOnlyRemote {
             fail(
                 "request #\(number) on \(host.name) fails with errno \(errno), though UpToDate data was there all the time"

@@ -9,7 +9,7 @@ extension World {
         let host = hosts[adminRandom.below(2)]
         let volume = VolumeNumber(UInt16(adminRandom.below(host.states.count)))
         let pause = UInt64(adminRandom.between(100, 5_000)) * 1_000_000
-        switch adminRandom.below(12) {
+        switch adminRandom.below(13) {
         case 0, 1: moveRole(host, pause)
         case 2: leave(host, pause)
         case 3: detach(host, volume, pause)
@@ -19,6 +19,7 @@ extension World {
         case 8: suspend(host, volume, pause)
         case 9: restart(host)
         case 10: demoteForAWhile(host, pause)
+        case 11: loseDisk(host, volume, pause)
         default: leave(host, pause)
         }
     }
@@ -55,6 +56,20 @@ extension World {
         host.admin.script = [
             simple(.detach(volume, force: isForced), isForced ? "detach --force \(volume)" : "detach \(volume)"),
             .sleep(pause), attachStep(host, Int(volume.rawValue)),
+        ]
+        host.admin.leavesAloneUntil = now + pause
+    }
+
+    /// `detach --force` whatever is going on: with writes that wait for the activity log, epochs that are open, requests of
+    /// a resync or verify in queues. Only where the other host has a good copy, or both would be without one.
+    private func loseDisk(_ host: SimulatedHost, _ volume: VolumeNumber, _ pause: UInt64) {
+        let number = Int(volume.rawValue)
+        guard host.states[number].disk >= .inconsistent, hosts[1 - host.index].states[number].disk == .upToDate else {
+            return
+        }
+        reach(.disklessByForce)
+        host.admin.script = [
+            simple(.detach(volume, force: true), "detach --force \(volume)"), .sleep(pause), attachStep(host, number),
         ]
         host.admin.leavesAloneUntil = now + pause
     }

@@ -29,7 +29,7 @@ struct FormatCommandLine: Equatable {
 
         """
 
-    private static let table: [OptionScanner.Option] = [
+    static let table: [OptionScanner.Option] = [
         .init("b", "block-size", value: true), .init("C", "cluster-size", value: true), .init("F", "force"),
         .init("J", "journal-options", value: true), .init("L", "label", value: true), .init("M", "mount", value: true),
         .init("N", "node-slots", value: true), .init("T", value: true), .init("U", "uuid", value: true),

@@ -144,7 +144,7 @@ extension FormatTool {
 
     /// The nodes in the slot map of the volume on the device, in words; nil for none, or no readable volume.
     private func mountedNodes(_ device: any OfflineDevice) -> String? {
-        guard let volume = try? OfflineVolume(device), !volume.superblock.parameters.features.isLocal,
+        guard let volume = try? OfflineVolume(device),
             let nodes = try? volume.slots().nodes.compactMap({ $0 }), !nodes.isEmpty
         else { return nil }
         return (nodes.count == 1 ? "node " : "nodes ") + nodes.map(String.init).joined(separator: ", ")

@@ -26,7 +26,10 @@ struct Check: ParsableCommand {
         for diagnostic in diagnostics { print(diagnostic.severity, diagnostic.text) }
         var exitCodes = diagnostics.filter { $0.severity == .error }.map(\.exitCode)
         if configuration == nil {
-            let found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            var found = ClusterCheck.diagnostics(root: paths.root, hostName: identity.nodeName, source: source)
+            if let model = loaded.configuration {
+                found += SharedVolumeCheck.diagnostics(model, root: paths.root, source: source)
+            }
             for diagnostic in found { print(diagnostic.severity, diagnostic.shortText) }
             exitCodes += found.filter { $0.severity == .error }.map(\.exitCode)
         }

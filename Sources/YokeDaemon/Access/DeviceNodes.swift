@@ -31,12 +31,21 @@ actor DeviceNodes {
             }
         }
 
-        /// Whether somebody has claimed the device, as a mounted filesystem does.
-        var isClaimed: Bool {
+        /// Whether somebody has claimed the device, as a mounted filesystem does, or just has it open.
+        var isInUse: Bool {
             let second = open(path, O_RDONLY | O_EXCL | O_CLOEXEC)
             guard second >= 0 else { return errno == EBUSY }
             close(second)
-            return false
+            return DeviceOpeners.another(of: path) != nil
+        }
+
+        /// Writes what programs left in the page cache: a loop device takes no more of it once it is to be freed. False: not
+        /// all of it could be written.
+        func sync() -> Bool {
+            let second = open(path, O_RDONLY | O_CLOEXEC)
+            guard second >= 0 else { return true }
+            defer { close(second) }
+            return fsync(second) == 0
         }
 
         func detach() throws(DeviceNodeError) {
@@ -63,6 +72,13 @@ actor DeviceNodes {
     private var busy: Set<Int> = []
 
     func path(of minor: Int) -> String? { nodes[minor]?.path }
+
+    /// Whether somebody has claimed the node of a volume: a mounted filesystem, or a tool that writes one.
+    func isClaimed(_ device: ResourceRegistry.Device) async -> Bool {
+        let node = nodes.values.first { $0.device.runner === device.runner && $0.device.volume == device.volume }
+        guard let block = node?.block else { return false }
+        return (try? await NIOThreadPool.singleton.runIfActive { block.isClaimed }) ?? false
+    }
 
     /// Makes the node of a Primary; the path, also when it exists already.
     func make(_ device: ResourceRegistry.Device, minor: Int, paths: InstallationPaths) async throws(Failure) -> String {
@@ -200,7 +216,7 @@ actor DeviceNodes {
             }
             return .fuse(block, reference)
         } catch {
-            await end(reference, device.runner, abort: true)
+            _ = await end(reference, device.runner, abort: true)
             throw error
         }
     }
@@ -218,17 +234,28 @@ actor DeviceNodes {
         guard nodes[minor] != nil else { return nil }
         busy.insert(minor)
         defer { busy.remove(minor) }
+        let volume = device.volume
+        // A flush of frozen I/O would not come back.
+        let isFrozen = await device.runner.ask { $0.snapshot(of: volume)?.state.isSuspended ?? false } ?? true
         let isFree = try? await NIOThreadPool.singleton.runIfActive { () -> Bool in
-            if node.block.isClaimed && !force { return false }
+            if !force, node.block.isInUse { return false }
+            if !force, !isFrozen, !node.block.sync() { return false }
             try? BlockSpecialNode.remove(node.path)
             try? node.block.detach()
             return true
         }
-        guard isFree == true else {
-            return "\(minor): State change failed: (-12) Device is held open by someone\n"
+        guard isFree == true else { return Self.inUse(minor) }
+        if case .fuse(let block, let door) = node.block {
+            var attemptsLeft = 15
+            while await !end(door, device.runner, abort: force || attemptsLeft == 0) {
+                // The kernel still writes what was left, or it was opened since it was looked at.
+                attemptsLeft -= 1
+                guard let kept = await retaken(block, node.path) else { continue }
+                nodes[minor]?.block = .fuse(kept, door)
+                return Self.inUse(minor)
+            }
         }
         nodes[minor] = nil
-        if case .fuse(_, let door) = node.block { await end(door, device.runner, abort: force) }
         _ = await device.runner.ask { runner in
             runner.record(of: device.volume)?.deviceNode = nil
             runner.closeVolume(device.volume)
@@ -236,23 +263,37 @@ actor DeviceNodes {
         return nil
     }
 
-    /// Waits until the kernel has let go of the mount, for a moment; then ends it from here.
-    private func end(_ reference: DoorReference, _ runner: ResourceRunner, abort: Bool) async {
-        _ = await Promise<Bool>.wait { promise in
+    private static func inUse(_ minor: Int) -> String {
+        "\(minor): State change failed: (-12) Device is held open by someone\n"
+    }
+
+    /// Undoes the end of a node whose device others hold; nil when they have let go of it by now.
+    private func retaken(_ block: FileBackedBlockDevice, _ path: String) async -> FileBackedBlockDevice? {
+        let kept = try? await NIOThreadPool.singleton.runIfActive { () -> FileBackedBlockDevice? in
+            guard let kept = block.reattached() else { return nil }
+            try? BlockSpecialNode.create(path, for: kept.loop.path)
+            return kept
+        }
+        return kept ?? nil
+    }
+
+    /// Waits until the kernel has let go of the mount, for a moment; with `abort` it is ended from here, and who still
+    /// writes gets errors. False: somebody holds it.
+    private func end(_ reference: DoorReference, _ runner: ResourceRunner, abort: Bool) async -> Bool {
+        let hasEnded = await Promise<Bool>.wait { promise in
             runner.reactor.post {
                 guard let door = reference.door else { return promise.fulfil(true) }
                 door.whenEnded { promise.fulfil(true) }
                 if abort { return door.abort() }
-                runner.reactor.addTimer(at: runner.reactor.now + .seconds(2)) {
-                    door.abort()
-                    promise.fulfil(false)
-                }
+                runner.reactor.addTimer(at: runner.reactor.now + .seconds(2)) { promise.fulfil(false) }
             }
         }
+        guard hasEnded != false else { return false }
         _ = await runner.ask { runner in
             if let door = reference.door { runner.devices.removeAll { $0 === door } }
             reference.door = nil
         }
+        return true
     }
 
     /// Automatic nodes: one for each Primary, none for a Secondary.

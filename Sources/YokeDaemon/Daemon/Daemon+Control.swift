@@ -27,6 +27,7 @@ extension Daemon: ControlService {
         case "init": return await initialize(words, output)
         case "join": return await join(words, output)
         case "minor": return minorState(words, output)
+        case "mount-point": return await mountPoint(words, output)
         case let name:
             output.standardError("yoked does not know the command '\(name ?? "")': use a command of the same release\n")
             return 20
@@ -78,11 +79,16 @@ extension Daemon: ControlService {
 
     private func overview(_ output: ControlOutput) async -> Int32 {
         let configuration = loadConfiguration().configuration
-        let minors = configuration?.ownResources.flatMap { $0.ownHost?.volumes.map(\.minor) ?? [] } ?? []
+        var configured: [Int: String] = [:]
+        for resource in configuration?.ownResources ?? [] {
+            for volume in resource.ownHost?.volumes ?? [] {
+                configured[volume.minor] = "\(resource.name)/\(volume.number)"
+            }
+        }
         output.standardError(OverviewText.notice)
         output.standardOutput(
             OverviewText.text(
-                of: await service.reports(), configured: Set(minors), users: await nodes.mountTexts()))
+                of: await service.reports(), configured: configured, users: await nodes.mountTexts()))
         return 0
     }
 
@@ -90,6 +96,14 @@ extension Daemon: ControlService {
     private func minorState(_ words: [String], _ output: ControlOutput) -> Int32 {
         let isAttached = words.first.flatMap { service.minor($0) }.map { registry.isAttached($0) } ?? false
         output.standardOutput(isAttached ? "attached\n" : "free\n")
+        return 0
+    }
+
+    /// The directory on which the volume of a device is mounted, or nothing: what mkfs.ocfs2 asks, because a mount in here
+    /// claims no device node.
+    private func mountPoint(_ words: [String], _ output: ControlOutput) async -> Int32 {
+        guard let word = words.first, let mount = await findMount(word) else { return 0 }
+        output.standardOutput(mount.directory + "\n")
         return 0
     }
 

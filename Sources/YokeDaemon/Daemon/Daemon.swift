@@ -111,6 +111,7 @@ extension Daemon: SetupHost {
     package func releaseDeviceNode(
         of device: ResourceRegistry.Device, _ output: any CommandOutput
     ) async -> Int32? {
+        await waitForEnding { $0.runner === device.runner }
         guard let reason = await nodes.remove(device) else { return nil }
         output.standardError(reason)
         return SetupExit.status(of: .deviceInUse)

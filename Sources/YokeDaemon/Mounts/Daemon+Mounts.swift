@@ -76,10 +76,15 @@ extension Daemon {
 
     func mount(_ request: MountRequest) async throws(MountFailure) {
         let located = try await locate(request.source)
+        await waitForEnding { $0.source == located.source }
         guard mounts.reserve(located.source) else {
             throw MountFailure(text: "\(located.source) is mounted already, or being mounted")
         }
         do throws(MountFailure) {
+            if case .replicated(let device) = located.place, await nodes.isClaimed(device) {
+                throw MountFailure(
+                    text: "\(located.source) is in use: a mount of the kernel, mkfs.ocfs2 or another program has it")
+            }
             let mount = try await begin(request, located.source, located.place)
             mounts.add(mount)
             logger.notice("\(mount.source): mounted on \(mount.directory)")
@@ -92,9 +97,14 @@ extension Daemon {
 
     /// Notices the end, whoever brought it about.
     private func watch(_ mount: ServedMount) async {
+        await waitForEnd(of: mount)
+        logger.notice("\(mount.source): unmounted from \(mount.directory)")
+    }
+
+    /// Whoever has waited can mount the volume again at once.
+    func waitForEnd(of mount: ServedMount) async {
         await mount.waitForEnd()
         mounts.remove(mount)
-        logger.notice("\(mount.source): unmounted from \(mount.directory)")
     }
 
     private func begin(
@@ -243,14 +253,19 @@ extension Daemon {
             output.standardError(problem + "\n")
             return MountStatus.failure
         }
-        if flags.isEmpty { await mount.waitForEnd() }
+        if flags.isEmpty { await waitForEnd(of: mount) }
         return MountStatus.success
     }
 
-    private func findMount(_ word: String) async -> ServedMount? {
+    /// By its directory, by the name that it was mounted by, or by any other name of the same volume or device node.
+    func findMount(_ word: String) async -> ServedMount? {
         if let mount = mounts.find(word) { return mount }
-        guard let located = try? await locate(word) else { return nil }
-        return mounts.find(located.source)
+        if let located = try? await locate(word), let mount = mounts.find(located.source) { return mount }
+        let (all, paths) = (mounts.all, paths)
+        return await Self.blocking {
+            guard let wanted = BlockDeviceNumber(path: paths.resolveDevice(word)) else { return nil }
+            return all.last { BlockDeviceNumber(path: paths.resolveDevice($0.source)) == wanted }
+        }
     }
 
     /// Takes the mount point away; nil, or why not.
@@ -264,6 +279,21 @@ extension Daemon {
                 return error.description
             }
         }
+    }
+
+    /// Who still uses the mount gets errors from now on. Nil, or why it stays in sight.
+    func cutOff(_ mount: ServedMount) async -> String? {
+        let directory = mount.directory
+        let problem: String? = await Self.blocking {
+            do throws(DeviceNodeError) {
+                try FUSEMount.cutOff(directory)
+                return nil
+            } catch {
+                return error.description
+            }
+        }
+        mount.abort()
+        return problem
     }
 
     // MARK: takeover
@@ -309,8 +339,7 @@ extension Daemon {
             logger.warning("\(mount.source): \(problem); its users are cut off")
             let directory = mount.directory
             _ = await Self.blocking { FUSEMount.writeBack(directory) }
-            _ = await detach(mount, isLazy: true)
-            mount.abort()
+            _ = await cutOff(mount)
         }
         let source = mount.source
         let logger = logger

@@ -111,9 +111,8 @@ extension Daemon {
     private func giveUp(_ standing: StandingMount) async {
         guard let mount = mounts.find(directory(of: standing)) else { return }
         let runner = mount.runner
-        if let problem = await detach(mount, isLazy: true) { logger.warning("\(standing.source): \(problem)") }
-        mount.abort()
-        await mount.waitForEnd()
+        if let problem = await cutOff(mount) { logger.warning("\(standing.source): \(problem)") }
+        await waitForEnd(of: mount)
         guard let runner else { return }
         while !Task.isCancelled, await administer(["secondary", runner.name]) != 0 { await pause() }
         _ = await administer(["disconnect", runner.name])

@@ -108,6 +108,18 @@ struct SuperblockMarks: Sendable {
     }
 }
 
+/// Which block device a device node is.
+struct BlockDeviceNumber: Equatable {
+    private let number: dev_t
+
+    /// Nil for anything else.
+    init?(path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & Glibc.S_IFMT == Glibc.S_IFBLK else { return nil }
+        number = status.st_rdev
+    }
+}
+
 /// The block devices of this machine.
 enum BlockDeviceScan {
     /// The first device, in the kernel's order, whose volume has the mark. Waits for devices.

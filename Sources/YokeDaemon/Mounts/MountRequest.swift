@@ -4,8 +4,8 @@ internal import LinuxReactor
 
 /// Options of a mount, as given behind `-o`.
 ///
-/// The names are those of the kernel's filesystem and of mount(8). What belongs to mount(8) alone (`noauto`, `_netdev`)
-/// is taken and ignored; what is not known is refused by name, since a misspelt option would be believed to hold.
+/// ``MountOptionTable`` has the names. What is not known is refused by name, since a misspelt option would be believed to
+/// hold.
 struct MountWords {
     /// Why a list of options is refused.
     struct Refusal: Error, Equatable {
@@ -18,19 +18,18 @@ struct MountWords {
     /// Options that were not known, in the order given; filled only if they may be ignored (`-s`).
     var ignored: [String] = []
 
-    private static let ignoredNames: Set<String> = [
-        "defaults", "auto", "noauto", "user", "nouser", "users", "group", "owner", "_netdev", "nofail", "rw", "suid",
-        "dev", "exec", "async", "atime", "diratime", "loud", "silent", "intr", "nointr", "inode64", "norelatime",
-        "nostrictatime", "localflocks",
-    ]
     private static let flagNames: [String: FUSEMountOptions.Flags] = [
-        "nosuid": .noSetUserID, "nodev": .noDevices, "noexec": .noExecute, "sync": .synchronous,
-        "dirsync": .directorySynchronous,
+        "nosuid": .noSetUserID, "nodev": .noDevices, "noexec": .noExecute,
     ]
 
     /// - Parameter mayIgnore: options that are not known are noted instead of refused (`mount -s`).
     init(_ text: String, mayIgnore: Bool = false) throws(Refusal) {
         for word in text.split(separator: ",") where !word.isEmpty {
+            switch MountOptionTable.support(of: word) {
+            case .ignored: continue
+            case .refused(let reason): throw Refusal(text: "mount option '\(word)': \(reason)")
+            case .served, nil: break
+            }
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let (name, value) = (parts[0], parts.count > 1 ? parts[1] : nil)
             let isKnown: Bool
@@ -39,14 +38,13 @@ struct MountWords {
             } else {
                 isKnown = take(name)
             }
-            if isKnown || name.hasPrefix("x-") || name.hasPrefix("X-") || name == "comment" { continue }
+            if isKnown || name.hasPrefix("x-") || name.hasPrefix("X-") { continue }
             guard mayIgnore else { throw Refusal(text: "unknown mount option '\(word)'") }
             ignored.append(String(word))
         }
     }
 
     private mutating func take(_ name: String) -> Bool {
-        if Self.ignoredNames.contains(name) { return true }
         if let flag = Self.flagNames[name] {
             flags.insert(flag)
             return true
@@ -68,6 +66,16 @@ struct MountWords {
             volume.accessTimes = .strict
             flags.remove(.relativeAccessTimes)
             flags.insert(.strictAccessTimes)
+        case "sync":
+            volume.isSynchronous = true
+            flags.insert(.synchronous)
+        case "async":
+            volume.isSynchronous = false
+            flags.remove(.synchronous)
+        case "dirsync":
+            volume.hasSynchronousDirectories = true
+            flags.insert(.directorySynchronous)
+        case "localflocks": volume.hasLocalFileLocks = true
         case "acl": volume.acl = true
         case "noacl": volume.acl = false
         case "user_xattr": volume.userXattr = true
@@ -90,18 +98,9 @@ struct MountWords {
         case ("slot", _), ("preferred_slot", _): volume.preferredSlot = try Self.number(name, value, 0...254)
         case ("heartbeat", "local"), ("hb", "local"): heartbeat = .local
         case ("heartbeat", "none"), ("hb", "none"): heartbeat = .none
-        case ("heartbeat", "global"), ("hb", "global"):
-            throw Refusal(text: "mount option 'heartbeat=global': Yoke does not serve the global heartbeat, use local")
-        case ("cluster_stack", "o2cb"), ("stack", "o2cb"): break
-        case ("cluster_stack", _), ("stack", _):
-            throw Refusal(text: "mount option '\(name)=\(value)': Yoke serves the stack o2cb only")
-        // What a host alone has no use for, or what is always so here.
-        case ("barrier", "1"), ("coherency", "full"), ("coherency", "buffered"), ("resv_level", _),
-            ("dir_resv_level", _):
-            break
         case ("errors", _), ("data", _), ("barrier", _), ("coherency", _), ("heartbeat", _), ("hb", _):
             throw Refusal(text: "mount option '\(name)' cannot be '\(value)'")
-        default: return name == "comment"
+        default: return false
         }
         return true
     }

@@ -6,6 +6,7 @@ internal import FileSystem
 internal import Glibc
 internal import LinuxReactor
 internal import Replication
+internal import Synchronization
 
 /// One mounted filesystem: a volume, its FUSE server and the kernel's side of it, on one reactor: the one of all volumes
 /// if it is replicated or clustered, else one of its own.
@@ -40,6 +41,7 @@ final class ServedMount: @unchecked Sendable {
     let place: Place
     private let ownsReactor: Bool
     let writeLog: @Sendable (LogRecord) -> Void
+    private let isEndingFlag = Atomic(false)
 
     // Confined to the reactor's thread.
     private let buffers: IOBufferPool
@@ -91,6 +93,9 @@ final class ServedMount: @unchecked Sendable {
     }
 
     // MARK: From the control plane
+
+    /// The kernel has let go of it: whoever still waits for the end waits for writing back only. Usable from any thread.
+    var isEnding: Bool { isEndingFlag.load(ordering: .acquiring) }
 
     /// Reads the volume and makes it ready. Afterwards ``serve(_:options:)`` or ``giveUp()``.
     func mountVolume(_ options: MountOptions, _ cluster: ClusterChoice) async -> Failure? {
@@ -296,6 +301,7 @@ extension ServedMount: FUSEChannelHandler {
     }
 
     func channelLost() {
+        isEndingFlag.store(true, ordering: .releasing)
         server?.connectionLost()
         environment?.spawn { [self] in await end() }
     }

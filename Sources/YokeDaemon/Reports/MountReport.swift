@@ -46,11 +46,10 @@ package struct MountReport: Equatable, Sendable {
         self.obstacle = obstacle
     }
 
-    /// A mount that waits serves nothing yet, but is on its way; one that has stopped or is frozen is broken.
+    /// A mount that waits serves nothing yet, but is on its way; one that has stopped, or is frozen, is broken.
     package var health: Health.Level {
-        if obstacle != nil { return .degraded }
         if stopReason != nil || member?.isFrozen == true { return .broken }
-        return isFaulty ? .degraded : .healthy
+        return obstacle != nil || isFaulty ? .degraded : .healthy
     }
 
     /// What is behind the name, without the details.
@@ -86,8 +85,10 @@ package struct MountReport: Equatable, Sendable {
         func list(_ nodes: [UInt8]) -> JSONText { .array(nodes.map { .number(UInt64($0)) }) }
         var members: [JSONText.Member] = [
             .init("source", .string(source)), .init("directory", .string(directory)),
-            .init("health", .string(health.word.lowercased())), .init("isMounted", .boolean(obstacle == nil)),
-            .init("waitsFor", obstacle.map(JSONText.string) ?? .null), .init("isClustered", .boolean(member != nil)),
+            .init("health", .string(health.word.lowercased())),
+            .init("isMounted", .boolean(obstacle == nil)),
+            .init("waitsFor", obstacle.map(JSONText.string) ?? .null),
+            .init("isClustered", .boolean(member != nil)),
             .init("stopReason", stopReason.map(JSONText.string) ?? .null), .init("isFaulty", .boolean(isFaulty)),
         ]
         if let member {

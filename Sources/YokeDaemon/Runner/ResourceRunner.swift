@@ -112,14 +112,14 @@ package final class ResourceRunner: @unchecked Sendable {
 
     /// Gives the engine a command and waits for its result.
     ///
-    /// - Parameter prepare: runs on the reactor's thread just before.
+    /// - Parameter prepare: runs on the reactor's thread just before; a result means that the command is not given.
     package func execute(
-        _ command: Command, prepare: @escaping @Sendable (ResourceRunner) -> Void = { _ in }
+        _ command: Command, prepare: @escaping @Sendable (ResourceRunner) -> CommandResult? = { _ in nil }
     ) async -> CommandResult {
         let result = await Promise<CommandResult>.wait { promise in
             reactor.post { [self] in
                 guard !isEnding else { return }
-                prepare(self)
+                if let result = prepare(self) { return promise.fulfil(result) }
                 begin(command) { promise.fulfil($0) }
             }
         }

@@ -26,9 +26,14 @@ extension SetupService {
         let options = DiskOptions(entries)
         if let failure = await checkResyncAfter(options, of: minor) { return output.answer(object, failure) }
         let result = await runner.execute(.attach(volume, disks.device, options)) { runner in
-            guard let record = runner.record(of: volume), record.dataDisk == nil else { return }
+            guard let record = runner.record(of: volume) else {
+                return .failed(.invalidRequest, info: "the volume is gone")
+            }
+            // Another attach may have come first while this one opened its devices.
+            guard record.dataDisk == nil else { return .failed(.alreadyAttached, info: nil) }
             runner.adopt(disks, for: record)
             record.diskEntries = entries
+            return nil
         }
         await host.roleMayHaveChanged(device)
         return output.answer(object, result)

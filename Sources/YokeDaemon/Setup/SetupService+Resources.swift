@@ -69,6 +69,7 @@ extension SetupService {
         let result = await runner.execute(.addVolume(volume)) { runner in
             runner.volumes.append(VolumeRecord(number: volume, minor: minor))
             runner.volumes.sort { $0.number < $1.number }
+            return nil
         }
         guard result == .success else {
             registry.release(minor: minor)
@@ -186,6 +187,7 @@ extension SetupService {
         once.tentative = call.has("tentative")
         let result = await runner.execute(.connect(options, once)) { runner in
             runner.setEndpoints(own, peer, options, entries)
+            return nil
         }
         let isGood = result == .success || Self.isGood(result)
         if !isGood { registry.releaseEndpoints(name) }

@@ -192,6 +192,25 @@ import Testing
         #expect(first.hints == [fault.hint])
     }
 
+    @Test("a file that has lost its headers in print: each is named where it belongs")
+    func missingHeaders() {
+        let headless = Self.canonical.split(separator: "\n", omittingEmptySubsequences: false)
+            .filter { !$0.hasSuffix(":") }.joined(separator: "\n")
+        let result = Self.read(headless)
+        #expect(result.file == nil)
+        #expect(
+            result.errors.map { $0.hints } == [
+                ["write 'cluster:' on a line of its own above this one"],
+                ["write 'node:' on a line of its own above this one"],
+                ["write 'node:' on a line of its own above this one"],
+            ])
+        var lines = headless.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        for (error, header) in zip(result.errors, ["cluster:", "node:", "node:"]).reversed() {
+            lines.insert(header, at: (error.location?.line ?? 0) - 1)
+        }
+        #expect(Self.text(lines.joined(separator: "\n")) == Self.canonical)
+    }
+
     @Test(
         "what is left out is said",
         arguments: [

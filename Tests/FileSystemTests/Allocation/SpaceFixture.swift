@@ -84,7 +84,7 @@ struct SpaceFixture {
     func free(_ blocks: [ClaimedBlock]) throws {
         try run { () async throws(FileSystemError) in
             for block in blocks {
-                let lock = try await volume.lockForFreeing(block.place)
+                let lock = try await volume.lockForFreeing(block.place, block.number)
                 defer { lock.release() }
                 let credits = Credits.suballocationFree
                 try await volume.transaction(credits: credits) { handle async throws(FileSystemError) in

@@ -8,15 +8,21 @@ import OCFS2Layout
 extension MountedVolume {
     /// Makes `copies` share all extents of `original`, as the reference host's reflink leaves them. Spec: ocfs2-disk-2 17.2
     ///
-    /// - Parameter original: flushed, with contents in few extents. The copies are empty.
-    func share(_ original: Inode, with copies: [Inode]) async throws(FileSystemError) {
+    /// - Parameters:
+    ///   - original: flushed, with contents in few extents. The copies are empty.
+    ///   - slot: whose allocator gives the block of the tree.
+    func share(_ original: Inode, with copies: [Inode], slot: Int? = nil) async throws(FileSystemError) {
         let tree = ExtentTree(self, .data(original))
         var extents: [Extent] = []
         try await tree.forEach { extent throws(FileSystemError) in extents.append(extent) }
         let reservation = try await reserve(SpaceNeeds(metadataBlocks: 1 + 4 * copies.count))
         defer { reservation.release() }
+        let allocator = try await usedSpace().suballocator(.extentAlloc, slot: slot ?? self.slot)
+        try await allocator.hold.acquire()
+        defer { allocator.hold.release() }
+        allocator.promised += 1
         try await transaction(credits: 100) { handle throws(FileSystemError) in
-            let claimed = try await reservation.claimMetadataBlock(handle)
+            let claimed = try await allocator.take(near: nil, handle)
             let root = self.freshBlock(claimed.number, .refcountBlock)
             RefcountBlock.initialize(
                 root.bytes, block: claimed.number, generation: self.nextGeneration, claimed.place, self.parameters)

@@ -83,6 +83,74 @@ struct FullVolumeTests {
         #expect(fixture.image.faults() == [])
     }
 
+    private func orphanCount(_ volume: MountedVolume) async throws(FileSystemError) -> Int {
+        try await LinearDirectory(try await volume.orphanDirectory(slot: volume.slot)).entries().count
+    }
+
+    @Test("a file that shares its clusters is cut, punched and removed while no extent block is to be had")
+    func sharedWithoutBlocks() throws {
+        let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: 4096))
+        let volume = fixture.volume
+        try fixture.run { () async throws(FileSystemError) in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            let slice = IOSlice(buffer: IOBuffer(byteCount: 1 << 20), offset: 0, count: 1 << 20)
+            slice.bytes.initializeMemory(as: UInt8.self, repeating: 1)
+            let inode = try await volume.createFile(FileName("a".utf8), in: root, newFile)
+            try await inode.fileData.write(slice, at: 0)
+            try await inode.fileData.flush()
+            let copy = try await volume.createFile(FileName("b".utf8), in: root, newFile)
+            try await volume.share(inode, with: [copy])
+            _ = try await fill(volume, root)
+            let allocator = try await volume.usedSpace().suballocator(.extentAlloc, slot: volume.slot)
+            let all = try await volume.reserve(SpaceNeeds(metadataBlocks: max(1, allocator.available)))
+            defer { all.release() }
+            try await volume.setSize(of: inode, to: 600_000 / 4096 * 4096)
+            try await volume.allocate(inode, 40_960..<81_920, .punchHole)
+            inode.release()
+            copy.release()
+            for name in ["a", "b"] { try await volume.unlink(FileName(name.utf8), in: root) }
+            await volume.tasks.wait()
+            #expect(try await orphanCount(volume) == 0)
+        }
+        #expect(volume.stopReason == nil)
+        fixture.image.unmount(volume)
+        #expect(fixture.image.faults() == [])
+    }
+
+    @Test("what could not be freed is freed by a later scan, also on a host alone")
+    func laterScan() throws {
+        let image = try VolumeImage.make(.init(blockSize: 512))
+        let block = try image.mounted { volume -> UInt64 in
+            let root = try await volume.rootDirectory()
+            defer { root.release() }
+            let file = FileUnderTest(volume, try await volume.createFile(.of("f"), in: root, newFile))
+            for index in 0..<60 { try await file.write([1], at: index * 8192) }
+            try await volume.syncFile(file.inode, dataOnly: false)
+            file.inode.release()
+            return file.inode.dinode.extentList[0].block
+        }
+        let volume = try image.mount()
+        image.device.fault = { $0.kind == .read && $0.byteOffset == block * 512 ? 5 : 0 }
+        let before = try image.environment.wait { () async throws(FileSystemError) -> Int in
+            let root = try await volume.inode(volume.rootNumber)
+            defer { root.release() }
+            try await volume.unlink(FileName("f".utf8), in: root)
+            await volume.tasks.wait()
+            return try await orphanCount(volume)
+        }
+        #expect(before == 1)
+        image.device.fault = nil
+        image.environment.run(limit: .seconds(310))
+        let after = try image.environment.wait { () async throws(FileSystemError) -> Int in
+            try await orphanCount(volume)
+        }
+        #expect(after == 0)
+        #expect(volume.stopReason == nil && !volume.isReadOnly)
+        image.unmount(volume)
+        #expect(image.faults() == [])
+    }
+
     @Test("whoever finds no space gets what cached writes were promised and do not need")
     func promisesComeBack() throws {
         let fixture = try SpaceFixture(.init(mebibytes: 64, blockSize: 4096))

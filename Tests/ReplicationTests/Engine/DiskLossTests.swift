@@ -287,4 +287,145 @@ struct DiskLossTests {
         #expect(!pair.b.logged("Split-Brain detected") && !pair.b.handlers.contains("initial-split-brain"))
         #expect(pair.areDisksEqual)
     }
+
+    @Test("detach --force while the peer's write waits for the activity log")
+    func forcedDetachBeforeLog() {
+        let pair = EnginePair(sectorCount: 65536)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        pair.b.disk.isStuck = true
+        let ids = (0..<3).map { pair.a.startWrite(sector: UInt64($0) * 16384, fill: 1) }
+        pair.pass(.milliseconds(10))
+        #expect(pair.b.run(.detach(zero, force: true)) == .success)
+        #expect(ids.allSatisfy { pair.a.finish($0) == 5 })
+        #expect(pair.b.volume.unacknowledged == 0)
+    }
+
+    @Test("detach --force and a broken connection while a verify waits for writes", arguments: [true, false])
+    func verifyWaitsForWrites(isDetached: Bool) {
+        let pair = EnginePair()
+        pair.network.verifyAlgorithm = .crc32c
+        pair.bringUpEqual()
+        pair.b.promote()
+        pair.b.write(sector: 0, fill: 1)
+        pair.a.extraDiskLatency = .seconds(2)
+        let id = pair.b.startWrite(sector: 0, fill: 2)
+        pair.pass(.milliseconds(10))
+        _ = pair.a.start(.verify(zero, start: nil, stop: nil))
+        pair.pass(.milliseconds(100))
+        #expect(pair.b.state.conn == .verifyT && pair.b.volume.unacknowledged > 0)
+        if isDetached {
+            #expect(pair.b.run(.detach(zero, force: true)) == .success)
+        } else {
+            pair.reset()
+        }
+        #expect(pair.b.finish(id) == 0)
+        pair.a.extraDiskLatency = .zero
+        pair.pass(.milliseconds(100))
+        #expect(pair.run { pair.areConnected && pair.b.state.pdsk == .upToDate })
+        #expect(pair.b.volume.unacknowledged == 0)
+    }
+
+    @Test("a flush of a Primary whose only copy lost its power fails, once", arguments: [true, false])
+    func flushAfterLoss(isApart: Bool) {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        pair.a.write(sector: 0, fill: 1)
+        #expect(pair.a.flush() == 0)
+        // The write is done, its flush is not.
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        #expect(pair.run { pair.a.completions[id] == 0 })
+        pair.crash(pair.b)
+        pair.run { pair.a.state.conn < .connected }
+        pair.pass(.milliseconds(10))
+        if isApart { #expect(pair.a.flush() == 5) }
+        pair.b.restart()
+        pair.b.bringUp()
+        #expect(pair.run { pair.areConnected && pair.a.state.pdsk == .upToDate })
+        if !isApart { #expect(pair.a.flush() == 5) }
+        #expect(pair.a.flush() == 0)
+    }
+
+    @Test("a flush of a target whose source is gone fails")
+    func flushWithoutSource() {
+        let pair = EnginePair()
+        pair.network.allowTwoPrimaries = true
+        pair.a.diskOptions.resyncRate = 10
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.b.promote()
+        pair.b.run(.invalidateRemote(zero))
+        #expect(pair.run { pair.a.state.conn == .syncTarget })
+        #expect(pair.a.flush() == 0)
+        pair.cut()
+        #expect(pair.run(limit: .seconds(100)) { pair.a.state.conn < .connected })
+        #expect(pair.a.state.disk == .inconsistent)
+        #expect(pair.a.flush() == 5)
+    }
+
+    @Test("detach --force of the only copy fails the flush that waits for it")
+    func flushOfStuckDisk() {
+        let pair = EnginePair()
+        pair.a.bringUp(connects: false)
+        pair.a.promote(force: true)
+        pair.a.write(sector: 0, fill: 1)
+        pair.a.disk.isStuck = true
+        let id = pair.a.startRequest(.flush)
+        pair.a.run(.detach(zero, force: true))
+        #expect(pair.a.finish(id) == 5)
+    }
+
+    @Test("no epoch is acknowledged whose disk left before it was flushed", arguments: [true, false])
+    func barrierWithoutDisk(isFlushUnderWay: Bool) {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        #expect(pair.a.flush() == 0)
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        #expect(pair.run { pair.a.completions[id] == 0 })
+        if isFlushUnderWay {
+            pair.b.disk.isStuck = true
+            pair.pass(.milliseconds(1))
+        }
+        #expect(pair.b.run(.detach(zero, force: true)) == .success)
+        #expect(pair.run(limit: .seconds(3)) { pair.areConnected && pair.a.outOfSync == 1 })
+        pair.b.disk.isStuck = false
+        pair.b.disk.crash()
+        #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 0 })
+        pair.b.attach()
+        #expect(pair.run { pair.areConnected && pair.b.state.disk == .upToDate && pair.a.outOfSync == 0 })
+        #expect(pair.areDisksEqual)
+    }
+
+    @Test("an epoch whose disk is detached by the book is acknowledged")
+    func barrierAfterDetach() {
+        let pair = EnginePair()
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.write(sector: 0, fill: 1)
+        let id = pair.a.startWrite(sector: 8, fill: 2)
+        #expect(pair.run { pair.a.completions[id] == 0 })
+        #expect(pair.b.run(.detach(zero, force: false)) == .success)
+        pair.pass(.seconds(2))
+        #expect(!pair.a.logged("NetworkFailure") && !pair.a.logged("BrokenPipe"))
+        pair.b.disk.crash()
+        #expect(pair.b.disk.bytes(sector: 8, count: 512).allSatisfy { $0 == 2 })
+    }
+
+    @Test("a second attach leaves the disk that is there alone")
+    func secondAttach() {
+        let pair = EnginePair()
+        pair.a.bringUp(connects: false)
+        pair.a.promote(force: true)
+        guard case .failed(.alreadyAttached, _)? = pair.a.attach() else {
+            Issue.record("attached twice")
+            return
+        }
+        #expect(pair.a.releasedDevices == 0)
+        #expect(pair.a.write(sector: 0, fill: 1) == 0)
+    }
 }

@@ -18,6 +18,8 @@ final class EnginePair {
         weak var peer: End?
         var incoming: [UInt8] = []
         var isClosed = false
+        /// The wire works on what it took last (a slow link).
+        var isSending = false
         /// The stream ends after what is incoming.
         var isEnding = false
         var endErrno: Int32 = 0
@@ -49,6 +51,10 @@ final class EnginePair {
     var bytesMoved = 0
     /// Called with each piece on the wire; for tests that look at it.
     var onBytes: ((TestNode, [UInt8]) -> Void)?
+    /// Changes the pieces on the wire.
+    var alterBytes: ((inout [UInt8]) -> Void)?
+    /// What each stream of a node may carry, and in which time.
+    var slowLink: (from: String, byteCount: Int, interval: Duration)?
 
     init(sectorCount: Int = 16384, bSectorCount: Int? = nil, faults: PlantedFaults = []) {
         network.socketCheckTimeout = 1
@@ -136,15 +142,25 @@ final class EnginePair {
 
     func transmit(_ node: TestNode, _ id: SocketID) {
         schedule(.zero) { [self] in
-            guard let end = end(node, id) else { return }
+            guard let end = end(node, id), !end.isSending else { return }
             var bytes: [UInt8] = []
+            let slow = slowLink?.from == node.name ? slowLink : nil
             _ = node.engine.withOutputQueue(of: id) { queue in
                 queue.withSegments(limit: .max) { pieces in
-                    for piece in pieces { bytes += piece }
+                    for piece in pieces where bytes.count < slow?.byteCount ?? .max { bytes += piece }
                 }
+                if let slow, bytes.count > slow.byteCount { bytes.removeLast(bytes.count - slow.byteCount) }
                 queue.consume(bytes.count)
             }
             guard !bytes.isEmpty else { return }
+            if let slow {
+                end.isSending = true
+                schedule(slow.interval) { [self] in
+                    end.isSending = false
+                    transmit(node, id)
+                }
+            }
+            alterBytes?(&bytes)
             bytesMoved += bytes.count
             onBytes?(node, bytes)
             node.feed(.transmitted(id))

@@ -223,4 +223,62 @@ struct SuspensionTests {
         #expect(!pair.b.disk.superblock.flags.contains(.wasUpToDate))
         #expect(pair.b.promote() == .refused(.noUpToDateDisk))
     }
+
+    @Test("the write that loses the last copy waits for a disk, and is made there")
+    func lastCopyLost() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.a.bringUp(connects: false)
+        pair.a.promote(force: true)
+        pair.a.write(sector: 8, fill: 1)
+        pair.a.disk.badSectors = 80..<88
+        let id = pair.a.startWrite(sector: 80, fill: 2)
+        #expect(pair.run { pair.a.state.suspNod && pair.a.state.disk == .diskless })
+        let later = pair.a.startWrite(sector: 80, fill: 3)
+        pair.pass(.seconds(5))
+        #expect(pair.a.completions[id] == nil && pair.a.completions[later] == nil)
+        pair.a.disk.badSectors = nil
+        #expect(pair.a.attach() == .success)
+        #expect(pair.a.finish(id) == 0 && pair.a.finish(later) == 0)
+        #expect(pair.a.disk.bytes(sector: 80, count: 512).allSatisfy { $0 == 3 })
+    }
+
+    @Test("the write that loses the last copy is made on the peer when that has its disk again")
+    func lastRemoteCopyLost() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.bringUpEqual()
+        pair.a.promote()
+        pair.a.run(.detach(zero, force: false))
+        #expect(pair.a.write(sector: 8, fill: 1) == 0)
+        pair.b.disk.badSectors = 80..<88
+        let id = pair.a.startWrite(sector: 80, fill: 2)
+        #expect(pair.run { pair.a.state.suspNod })
+        pair.pass(.seconds(5))
+        #expect(pair.a.completions[id] == nil)
+        pair.b.disk.badSectors = nil
+        #expect(pair.b.attach() == .success)
+        #expect(pair.a.finish(id) == 0)
+        #expect(pair.b.disk.bytes(sector: 80, count: 512).allSatisfy { $0 == 2 })
+    }
+
+    @Test("resume-io gives the write that lost the last copy its error")
+    func lastCopyGivenUp() {
+        let pair = EnginePair()
+        var options = ResourceOptions()
+        options.onNoDataAccessible = .suspendIO
+        pair.a.restart(options: options)
+        pair.a.bringUp(connects: false)
+        pair.a.promote(force: true)
+        pair.a.write(sector: 8, fill: 1)
+        pair.a.disk.badSectors = 80..<88
+        let id = pair.a.startWrite(sector: 80, fill: 2)
+        #expect(pair.run { pair.a.state.suspNod && pair.a.state.disk == .diskless })
+        #expect(pair.a.run(.resumeIO(zero)) == .success)
+        #expect(pair.a.finish(id) == 5)
+    }
 }

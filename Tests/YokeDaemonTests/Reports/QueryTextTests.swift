@@ -112,9 +112,15 @@ import Testing
 
     @Test("drbd-overview pads its columns and repeats the progress bar")
     func overview() {
-        let text = OverviewText.text(of: [Samples.report([Samples.syncing])], configured: [])
+        let text = OverviewText.text(of: [Samples.report([Samples.syncing])], configured: [:])
         let lines = text.split(separator: "\n")
         #expect(lines[0] == " 0:??not-found??  SyncTarget Secondary/Secondary Inconsistent/UpToDate ")
         #expect(lines[1] == "\t[>...................] sync'ed:  8.0% (286368/307152)K                 ")
+    }
+
+    @Test("drbd-overview has a line for what the configuration names and nobody brought up")
+    func overviewOfWhatIsDown() {
+        let text = OverviewText.text(of: [], configured: [1: "res0/0", 12: "mail/0"])
+        #expect(text == " 1:res0/0  Unconfigured . . \n12:mail/0  Unconfigured . . \n")
     }
 }

@@ -1,24 +1,24 @@
-import Glibc
+internal import Glibc
 
 /// A process of this program that runs histories and tells about them through a pipe.
-struct WorkerProcess {
-    let lane: Int
+package struct WorkerProcess {
+    package let lane: Int
     /// Histories of its lane that are done, by it or by those before it.
-    var done: Int
+    package var done: Int
     /// Seed of the history that it is in.
-    var present: UInt64?
+    package var present: UInt64?
     /// When that began, in seconds.
-    var presentSince = 0.0
+    package var presentSince = 0.0
     /// A history that takes longer than so many seconds does not end by itself.
-    static let historyTimeMax = 60.0
+    package static let historyTimeMax = 60.0
     /// Where its lines come from.
-    let output: Int32
+    package let output: Int32
 
     private let errors: Int32
     private let process: pid_t
     private var buffer: [UInt8] = []
 
-    init?(lane: Int, done: Int, arguments: [String]) {
+    package init?(name: String, lane: Int, done: Int, arguments: [String]) {
         self.lane = lane
         self.done = done
         var outputPipe: [Int32] = [0, 0]
@@ -34,7 +34,7 @@ struct WorkerProcess {
         posix_spawn_file_actions_adddup2(&actions, errorPipe[1], 2)
         posix_spawn_file_actions_addclose(&actions, outputPipe[1])
         posix_spawn_file_actions_addclose(&actions, errorPipe[1])
-        var words: [UnsafeMutablePointer<CChar>?] = (["yoke-sim"] + arguments).map { strdup($0) } + [nil]
+        var words: [UnsafeMutablePointer<CChar>?] = ([name] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var child: pid_t = 0
         // A trap prints its message at once and nothing else: the backtrace of the runtime takes seconds.
@@ -53,7 +53,7 @@ struct WorkerProcess {
     }
 
     /// Reads what is there; false at the end.
-    mutating func readMore() -> Bool {
+    package mutating func readMore() -> Bool {
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         let count = read(output, &chunk, chunk.count)
         guard count > 0 else { return false }
@@ -61,7 +61,7 @@ struct WorkerProcess {
         return true
     }
 
-    mutating func nextLine() -> String? {
+    package mutating func nextLine() -> String? {
         guard let end = buffer.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
         let line = String(decoding: buffer[0..<end], as: UTF8.self)
         buffer.removeSubrange(0...end)
@@ -69,17 +69,17 @@ struct WorkerProcess {
     }
 
     /// Whether its history has taken too long.
-    func isOverdue(now: Double) -> Bool {
+    package func isOverdue(now: Double) -> Bool {
         present != nil && now - presentSince > Self.historyTimeMax
     }
 
     /// Ends it in the middle of its history; its pipe ends with it.
-    func end() {
+    package func end() {
         kill(process, SIGKILL)
     }
 
     /// Waits for its end; says how it came.
-    func wait() -> String {
+    package func wait() -> String {
         var status: Int32 = 0
         waitpid(process, &status, 0)
         let signal = status & 0x7f
@@ -87,7 +87,7 @@ struct WorkerProcess {
     }
 
     /// What it wrote to its standard error.
-    func lastWords() -> String {
+    package func lastWords() -> String {
         var chunk = [UInt8](repeating: 0, count: 4096)
         let count = read(errors, &chunk, chunk.count)
         close(errors)
@@ -97,7 +97,7 @@ struct WorkerProcess {
         return text.split(separator: "\n").prefix(3).joined(separator: " | ")
     }
 
-    func stop() {
+    package func stop() {
         kill(process, SIGKILL)
         _ = wait()
         close(output)
