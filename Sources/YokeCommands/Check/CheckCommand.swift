@@ -4,10 +4,10 @@ internal import YokeControl
 
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say what is wrong with the configuration, the disks, the mounts and the way to the other host.",
+        abstract: "Say what is wrong with the configuration, and how to mend it.",
         discussion: """
-            Each finding comes with its mending. Exit status: 0 good, else that of the first error. With -c only that
-            file is read.
+            While yoked runs, also with the disks, the mounts of fstab and the way to the other host. Exit status: 0
+            good, else that of the first error. With -c only that file is read.
             """)
 
     @OptionGroup var place: Place
@@ -35,15 +35,22 @@ struct Check: ParsableCommand {
         }
         guard exitCodes.isEmpty, let model = loaded.configuration else { throw ExitCode(exitCodes.first ?? 10) }
         if configuration == nil {
-            let findings = HostCheck(call: call, resources: model.ownResources).findings()
-            for finding in findings { print(finding.severity, finding.text) }
-            if findings.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+            try checkHost(call, model)
         }
         let names = model.ownResources.map(\.name)
         StandardStreams.output(
             names.isEmpty
                 ? "\(loaded.path): good, but no resource for this host (\(identity.triedText))\n"
                 : "\(loaded.path): good; resources of this host: \(names.joined(separator: ", "))\n")
+    }
+
+    private func checkHost(_ call: DaemonCall, _ model: ClusterConfiguration) throws {
+        guard let findings = HostCheck(call: call, resources: model.ownResources).findings() else {
+            StandardStreams.error("yoked does not run under \(call.paths.root): only the files were checked\n")
+            return
+        }
+        for finding in findings { print(finding.severity, finding.text) }
+        if findings.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
     }
 
     private func print(_ severity: Diagnostic.Severity, _ text: String) {

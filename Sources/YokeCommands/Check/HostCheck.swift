@@ -36,20 +36,14 @@ struct HostCheck {
     let call: DaemonCall
     let resources: [ResourceModel]
 
-    func findings() -> [Finding] {
-        guard !resources.isEmpty else { return [] }
+    /// Nil when no daemon runs: then the configuration may be on its way, and its disks not made yet.
+    func findings() -> [Finding]? {
+        guard let status = runningStatus() else { return nil }
         var findings: [Finding] = []
-        let status = runningStatus()
-        if status == nil {
-            findings.append(
-                Finding(
-                    .warning, "yoked does not run under \(call.paths.root): nothing is served",
-                    hint: "yoked --root \(call.paths.root)"))
-        }
         for resource in resources {
-            let running = status?.resources.first { $0.name == resource.name }
+            let running = status.resources.first { $0.name == resource.name }
             findings += disks(of: resource, isAttached: running?.volumes.contains { $0.disk != "Diskless" } ?? false)
-            if status != nil, running == nil {
+            if running == nil {
                 findings.append(
                     Finding(
                         .warning, "\(resource.name) is not up in the running yoked",

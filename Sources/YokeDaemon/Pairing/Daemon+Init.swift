@@ -275,9 +275,16 @@ extension Daemon {
         try await own { () throws(PairingRefusal) in try await prepare(side) { progress.say($0) } }
         try await talk.receiveDone(seconds: 600)
         progress.say("waiting for the replication to connect, up to 60 s")
+        let link = talk.link
+        var isConnected = false
         try await own { () throws(PairingRefusal) in
-            try await waitForPeer(side, seconds: 60)
-            try await giveFirstData(side)
+            isConnected = try await waitForPeer(side, seconds: 60) { link.isQuiet }
+            if isConnected { try await giveFirstData(side) }
+        }
+        guard isConnected else {
+            // The guest says why, or is gone.
+            _ = try await talk.receive(seconds: 5)
+            throw .unexpected
         }
         progress.say(
             side.plan.areDisksEqual

@@ -126,14 +126,16 @@ extension Daemon {
         return await problem(ofMountPoint: plan.mountPoint)
     }
 
+    /// How long the other host may take between two orders: its disk, the connection, the filesystem.
+    private static let orderSeconds = 900
+
     /// Carries out the orders until the last.
     private func obey(
         _ talk: inout PairingTalk, _ side: PairSide, _ output: ControlOutput
     ) async throws(PairingFailure) {
         try talk.send(.done)
         while true {
-            // The other host makes its disk and the filesystem meanwhile.
-            guard case .order(let order) = try await talk.receive(seconds: 900) else { throw .unexpected }
+            guard case .order(let order) = try await talk.receive(seconds: Self.orderSeconds) else { throw .unexpected }
             try await own { () throws(PairingRefusal) in try await carryOut(order, side, output) }
             try talk.send(.done)
             if order == .keep { return }
@@ -146,7 +148,8 @@ extension Daemon {
         switch order {
         case .prepare:
             try await prepare(side) { output.standardOutput($0 + "\n") }
-            output.standardOutput("waiting for \(side.peer.node), which makes the filesystem\n")
+            let time = DurationText.text(Self.orderSeconds)
+            output.standardOutput("waiting for \(side.peer.node) to make the filesystem, up to \(time)\n")
         case .mount:
             guard side.plan.areDisksEqual else { return }
             output.standardOutput("mounting, which takes about 10 s\n")

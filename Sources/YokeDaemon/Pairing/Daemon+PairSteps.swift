@@ -86,17 +86,26 @@ extension Daemon {
         return runner
     }
 
-    func waitForPeer(_ side: PairSide, seconds: Int) async throws(PairingRefusal) {
-        let answer = try await runner(side.plan).wait(for: firstVolume, seconds: seconds) { volume in
-            let state = volume.snapshot.state
-            if state.conn == .standAlone { return .gaveUp }
-            return state.conn >= .connected && state.pdsk >= .inconsistent ? .reached : nil
+    /// Until the replication is connected, as long as `mayGoOn` says so, asked every second. False: it said no.
+    func waitForPeer(
+        _ side: PairSide, seconds: Int, _ mayGoOn: @Sendable () -> Bool
+    ) async throws(PairingRefusal) -> Bool {
+        let runner = try runner(side.plan)
+        var answer: StateWaiter.Answer?
+        for _ in 0..<seconds where answer == nil {
+            guard mayGoOn() else { return false }
+            answer = await runner.wait(for: firstVolume, seconds: 1) { volume in
+                let state = volume.snapshot.state
+                if state.conn == .standAlone { return .gaveUp }
+                return state.conn >= .connected && state.pdsk >= .inconsistent ? .reached : nil
+            }
         }
         guard answer == .reached else {
             throw PairingRefusal(
                 "the replication does not connect: is port \(side.plan.port) open between \(side.own.address) and "
                     + "\(side.peer.address), in both directions?")
         }
+        return true
     }
 
     /// Both disks are zeroes: they are declared equal. Else the disk here counts, and a first sync begins.

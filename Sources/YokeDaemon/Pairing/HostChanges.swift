@@ -57,12 +57,7 @@ final class HostChanges: Sendable {
 
     /// Replaces or makes a file.
     func write(_ path: String, _ text: String, mode: UInt32 = 0o644) throws(PairingRefusal) {
-        var before: String?
-        do throws(SourceError) {
-            before = String(decoding: try FileConfigurationSource().read(path), as: UTF8.self)
-        } catch {
-            guard case .notFound = error else { throw PairingRefusal("\(path): \(error.reason)") }
-        }
+        let before = try Self.text(of: path)
         try note(Change(kind: .text, path: path, before: before, after: text))
         do throws(AtomicFile.Failure) {
             try AtomicFile.replace(path, with: text, mode: mode)
@@ -71,11 +66,30 @@ final class HostChanges: Sendable {
         }
     }
 
+    /// Nil where there is no such file. What is no text cannot be put back as it was.
+    private static func text(of path: String) throws(PairingRefusal) -> String? {
+        let bytes: [UInt8]
+        do throws(SourceError) {
+            bytes = try FileConfigurationSource().read(path)
+        } catch {
+            if case .notFound = error { return nil }
+            throw PairingRefusal("\(path): \(error.reason)")
+        }
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard Array(text.utf8) == bytes else { throw PairingRefusal("\(path) is no UTF-8 text: correct it first") }
+        return text
+    }
+
     /// Makes a file that reads as zeroes, with all its room unless it is sparse.
     func makeImage(_ path: String, byteCount: UInt64, isSparse: Bool) throws(PairingRefusal) {
         try note(Change(kind: .image, path: path))
         let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw PairingRefusal("cannot make \(path): \(Self.reason)") }
+        guard descriptor >= 0 else {
+            let reason = Self.reason
+            // What is there, if anything, is not ours to remove.
+            try forgetLast()
+            throw PairingRefusal("cannot make \(path): \(reason)")
+        }
         defer { close(descriptor) }
         let code = isSparse ? 0 : posix_fallocate(descriptor, 0, off_t(byteCount))
         guard code == 0 else {
@@ -98,6 +112,14 @@ final class HostChanges: Sendable {
                 throw PairingRefusal("cannot make \(partial): \(Self.reason)")
             }
         }
+    }
+
+    private func forgetLast() throws(PairingRefusal) {
+        let all = changes.withLock { changes in
+            changes.removeLast()
+            return changes
+        }
+        try save(all)
     }
 
     private func note(_ change: Change) throws(PairingRefusal) {

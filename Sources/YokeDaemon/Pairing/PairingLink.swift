@@ -54,6 +54,9 @@ final class PairingLink: Sendable {
 
     func close() { channel.close(promise: nil) }
 
+    /// The connection stands, and nothing has come that waits to be read.
+    var isQuiet: Bool { state.withLock { !$0.isOver && $0.received.isEmpty } }
+
     // MARK: Connections
 
     /// Connects from the address `local`.
