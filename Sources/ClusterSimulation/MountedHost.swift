@@ -24,9 +24,9 @@ package final class MountedHost {
         let environment = cluster.environment
         host = cluster.boot(node)
         disk = HostDisk(common, environment: environment)
-        var options = ClusterLockService.Options()
-        options.plantedFaults = plantedFaults
-        locks = ClusterLockService(domain: host.domain, options: options, environment: environment)
+        var lockOptions = ClusterLockService.Options()
+        lockOptions.plantedFaults = plantedFaults
+        locks = ClusterLockService(domain: host.domain, options: lockOptions, environment: environment)
         do throws(JoinError) {
             try await host.domain.join()
         } catch {

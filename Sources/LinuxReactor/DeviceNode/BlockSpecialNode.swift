@@ -10,6 +10,14 @@ package enum BlockSpecialNode {
     /// Major numbers on Linux: what an earlier process may have left.
     private static let ownMajors: Set<UInt32> = [LoopDevice.loopMajor, KernelNBD.nbdMajor]
 
+    /// Whether somebody has claimed the block device, as a mounted filesystem or a volume manager does.
+    package static func isClaimed(_ path: String) -> Bool {
+        let second = open(path, YOKE_OPEN_EXCLUSIVE)
+        guard second >= 0 else { return errno == EBUSY }
+        close(second)
+        return false
+    }
+
     /// Makes `path` name the block device `target`. Replaces what an earlier process left, at once.
     package static func create(_ path: String, for target: String) throws(DeviceNodeError) {
         var major: UInt32 = 0

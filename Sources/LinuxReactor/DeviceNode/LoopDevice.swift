@@ -69,14 +69,6 @@ package struct LoopDevice: Sendable {
         return flags >= 0 && UInt32(flags) & UInt32(LO_FLAGS_DIRECT_IO) != 0
     }
 
-    /// Whether somebody has claimed the device, as a mounted filesystem or a volume manager does.
-    package var isClaimed: Bool {
-        let second = open(path, YOKE_OPEN_EXCLUSIVE)
-        guard second >= 0 else { return errno == EBUSY }
-        close(second)
-        return false
-    }
-
     /// Takes a device back that was detached while others had it open; nil when it is free by now.
     package func reattached() -> LoopDevice? {
         let again = open(path, O_RDWR | O_CLOEXEC)

@@ -1,3 +1,4 @@
+internal import DRBDLayout
 internal import EngineKit
 internal import Glibc
 internal import LinuxReactor
@@ -31,13 +32,8 @@ actor DeviceNodes {
             }
         }
 
-        /// Whether somebody has claimed the device, as a mounted filesystem does, or just has it open.
-        var isInUse: Bool {
-            let second = open(path, O_RDONLY | O_EXCL | O_CLOEXEC)
-            guard second >= 0 else { return errno == EBUSY }
-            close(second)
-            return DeviceOpeners.another(of: path) != nil
-        }
+        /// Whether somebody has claimed the device, or just has it open.
+        var isInUse: Bool { BlockSpecialNode.isClaimed(path) || DeviceOpeners.another(of: path) != nil }
 
         /// Writes what programs left in the page cache: a loop device takes no more of it once it is to be freed. False: not
         /// all of it could be written.
@@ -76,8 +72,8 @@ actor DeviceNodes {
     /// Whether somebody has claimed the node of a volume: a mounted filesystem, or a tool that writes one.
     func isClaimed(_ device: ResourceRegistry.Device) async -> Bool {
         let node = nodes.values.first { $0.device.runner === device.runner && $0.device.volume == device.volume }
-        guard let block = node?.block else { return false }
-        return (try? await NIOThreadPool.singleton.runIfActive { block.isClaimed }) ?? false
+        guard let path = node?.block.path else { return false }
+        return (try? await NIOThreadPool.singleton.runIfActive { BlockSpecialNode.isClaimed(path) }) ?? false
     }
 
     /// Makes the node of a Primary; the path, also when it exists already.

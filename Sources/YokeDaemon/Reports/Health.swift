@@ -76,9 +76,15 @@ package struct Health: Equatable, Sendable {
 
     private static func frozen(_ state: DeviceState, _ name: String) -> Health? {
         guard state.isSuspended else { return nil }
+        // Under a mount the two hosts decide it between them: who lets I/O go on by hand makes a split brain.
+        if state.suspFen {
+            return Health(
+                .broken,
+                "I/O waits until it is known what became of the peer: see the mount's verdict, or the fence-peer handler"
+            )
+        }
         let reason =
-            state.suspFen
-            ? "until the peer is fenced" : state.suspNod ? "because no copy of the data is reachable" : "by the admin"
+            state.suspNod ? "because no copy of the data is reachable" : "by the admin"
         return Health(.broken, "I/O is frozen \(reason): yoke drbdadm resume-io \(name) lets it go on")
     }
 

@@ -83,11 +83,11 @@ struct BlockDeviceTests {
         expectSuccess("mkfs.ext4", ["-q", "-F", test.path])
         withMountPoint { point in
             expectSuccess("mount", [test.path, point])
-            #expect(test.device.loop.isClaimed)
+            #expect(BlockSpecialNode.isClaimed(test.device.loop.path))
             expectSuccess("dd", ["if=/dev/urandom", "of=\(point)/data", "bs=64k", "count=256", "conv=fsync"])
             expectSuccess("cp", ["\(point)/data", "\(point)/copy"])
             expectSuccess("umount", [point])
-            #expect(!test.device.loop.isClaimed)
+            #expect(!BlockSpecialNode.isClaimed(test.device.loop.path))
             expectSuccess("e2fsck", ["-f", "-n", test.path])
             expectSuccess("mount", ["-o", "ro", test.path, point])
             expectSuccess("cmp", ["\(point)/data", "\(point)/copy"])
