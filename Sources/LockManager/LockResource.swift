@@ -46,8 +46,11 @@ final class LockResource {
     /// Being mastered, or a request of this node is outstanding.
     var isInProgress = false
     var isRecovering = false
-    /// Locks of a dead node were dropped here and its recovery has not ended.
-    var awaitsRecovery = false
+    /// Dead nodes whose locks were dropped here and whose recovery has not ended.
+    ///
+    /// Deviation: kernels go on when any recovery has ended. Of two that died together the second may not have been made
+    /// known to the filesystems yet.
+    var dropped: NodeSet = []
     var isMigrating = false
     /// This copy is given up; a new user waits and starts again.
     var isDroppingReference = false
@@ -74,6 +77,7 @@ final class LockResource {
         self.name = name
     }
 
+    var awaitsRecovery: Bool { !dropped.isEmpty }
     var isUnsettled: Bool { isInProgress || isRecovering || awaitsRecovery || isMigrating }
     var allLocks: [Lock] { granted + converting + blocked }
     var hasLocks: Bool { !(granted.isEmpty && converting.isEmpty && blocked.isEmpty) }

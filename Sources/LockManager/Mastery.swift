@@ -149,7 +149,12 @@ extension LockDomain {
     /// The owner was learnt from its assertion: one more request makes sure that it counts this copy. Spec: o2dlm 8.1
     /// step 7.1.
     private func confirm(_ owner: NodeNumber, _ resource: LockResource) async {
-        while owner != node, resource.owner == owner, members.contains(owner) {
+        if owner == node {
+            // A recovery made this node the master while it asked: who was asked waits for its word.
+            while resource.isRecovering, phase != .left { await resource.changed.wait() }
+            return assertToAll(resource, flags: .cleanup)
+        }
+        while resource.owner == owner, members.contains(owner) {
             let message = MasterMessage(node: node, name: resource.name)
             switch await ask(.masterRequest, message.payload, owner) {
             case .status(MasterAnswer.error.rawValue): await pause(milliseconds: 50)

@@ -104,8 +104,8 @@ extension LockDomain {
         }
         resource.isMigrating = true
         resource.owner = node
-        add(message.locks, to: resource)
         resource.value = message.value
+        add(message.locks, to: resource)
         if message.flags.contains(.allDone) {
             environment.spawn { [self] in await finishMigration(resource, from: oldMaster) }
         }
@@ -115,6 +115,10 @@ extension LockDomain {
     /// Takes over the locks of a message, each on its list.
     func add(_ records: [MigratedLock], to resource: LockResource) {
         for record in records {
+            guard members.contains(record.node) else {
+                dropLockOfDead(record, resource)
+                continue
+            }
             if record.node != node { resource.references.insert(record.node) }
             guard !record.isDummy, let mode = record.mode else { continue }
             if let own = resource.find(record.cookie, record.node) {
@@ -128,6 +132,13 @@ extension LockDomain {
             resource.move(lock, to: record.list)
         }
         resource.putLoweringsFirst()
+    }
+
+    /// Its death is known here, and was not yet where the lock comes from. Spec: o2dlm 13.2.
+    private func dropLockOfDead(_ record: MigratedLock, _ resource: LockResource) {
+        guard !record.isDummy, recoveryMap.contains(record.node) else { return }
+        resource.dropped.insert(record.node)
+        if record.mode == .exclusive, record.list != .blocked { resource.value = .zero }
     }
 
     func takeValue(_ message: MigratedResource, _ resource: LockResource) {

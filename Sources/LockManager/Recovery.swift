@@ -82,8 +82,10 @@ extension LockDomain {
             if resource.owner == dead {
                 loseMaster(resource)
             } else {
-                if resource.owner == node, resource.removeAll(where: { $0.node == dead }) {
-                    resource.awaitsRecovery = !plantedFaults.contains(.grantDuringRecovery)
+                if resource.owner == node, resource.removeAll(where: { $0.node == dead }),
+                    !plantedFaults.contains(.grantDuringRecovery)
+                {
+                    resource.dropped.insert(dead)
                 }
                 resource.references.remove(dead)
                 enqueue(resource)

@@ -60,7 +60,7 @@ extension LockDomain {
                 resource.owner = master
                 resource.isRecovering = false
             }
-            resource.awaitsRecovery = false
+            resource.dropped.remove(dead)
             resource.changed.notify()
             enqueue(resource)
         }

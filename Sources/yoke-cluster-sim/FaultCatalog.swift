@@ -35,7 +35,6 @@ enum FaultCatalog {
         member("keepRequestsToDead") { $0.net = .keepRequestsToDead },
         volume("lowerBeforeWriteBack", .lowerBeforeWriteBack),
         volume("skipRefresh", .skipRefresh),
-        volume("useBeforeReplay", .useBeforeReplay),
     ]
 
     static func find(_ name: String) -> Entry? { all.first { $0.name == name } }

@@ -10,7 +10,7 @@ struct FaultsCommand: ParsableCommand {
         discussion: "Prints one line for each rule. Fails when one of them was not caught.")
 
     @Option(help: "Histories for each fault at most.")
-    var seeds = 1000
+    var seeds = 2000
 
     @Option(help: "Seconds for each fault at most.")
     var seconds = 60

@@ -6,6 +6,9 @@ internal import LockSimulation
 internal import O2Layout
 
 /// The hosts of a ``MemberHistory``, and what goes wrong with them.
+///
+/// **Promise.** Nobody boots while another one's signs of life are held up, by its disk or because it stands still: who
+/// boots looks at the others for three intervals only, and takes who is silent for that long for absent. Spec: o2cb 7.2.
 final class MemberCluster {
     private let environment: VirtualEnvironment
     private let scenario: MemberScenario
@@ -43,7 +46,11 @@ final class MemberCluster {
     var members: [MemberHost] { running.filter { $0.domain.phase == .joined } }
     /// Nothing is to come, and who is coming has come.
     var isAtRest: Bool {
-        planned == 0 && environment.now > lastDisturbance && !coming.contains { !$0.isDead && !$0.hasJoined }
+        planned == 0 && (environment.now > lastDisturbance || running.isEmpty) && !isBooting
+    }
+
+    private var isBooting: Bool {
+        coming.contains { !$0.isDead && !$0.hasJoined }
     }
 
     func note(_ text: @autoclosure () -> String) {
@@ -78,6 +85,11 @@ final class MemberCluster {
     private func start(_ node: NodeNumber) {
         if let former = hosts[node] {
             guard former.isDead else { return }
+            if running.contains(where: \.isHeldUp) {
+                return plan(after: .seconds(1)) { [self] in
+                    if !workload.isClosing { start(node) }
+                }
+            }
             former.kill(isQuiet: false)
             network.deny(former)
         }
@@ -153,16 +165,19 @@ final class MemberCluster {
             network.cut(first.node, second.node, for: length)
         case .diskHangs(let pick, let length):
             guard let host = victim(pick) else { return }
+            guard !isBooting else { return }
             note("the disk of node \(host.node) hangs for \(length)")
             disturb(for: length + scenario.heartbeatOptions.deadTime)
             host.disk.hangsUntil = environment.now + length
         case .diskFails(let pick, let length):
             guard let host = victim(pick) else { return }
+            guard !isBooting else { return }
             note("the disk of node \(host.node) fails for \(length)")
             disturb(for: length + scenario.heartbeatOptions.deadTime)
             host.disk.failsUntil = environment.now + length
         case .sleep(let pick, let length):
             guard let host = victim(pick) else { return }
+            guard !isBooting else { return }
             note("node \(host.node) stands still for \(length)")
             disturb(for: length + scenario.heartbeatOptions.deadTime)
             host.home.sleep(for: length)

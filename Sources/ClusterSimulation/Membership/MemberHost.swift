@@ -63,6 +63,9 @@ final class MemberHost: LockHost {
         network.listen(self)
     }
 
+    /// Its signs of life do not get through, or not yet again.
+    var isHeldUp: Bool { home.isAsleep || disk.isHeldUp }
+
     // MARK: Membership
 
     /// Returns when it is a member, or cannot be one; then it has ended.

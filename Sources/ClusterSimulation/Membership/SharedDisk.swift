@@ -22,6 +22,9 @@ final class SharedDisk: BlockDevice {
         self.base = base
     }
 
+    /// Also for two signs of life afterwards.
+    var isHeldUp: Bool { base.now < max(hangsUntil, failsUntil) + .seconds(4) }
+
     var byteCount: UInt64 { disk.byteCount }
     var sectorByteCount: Int { disk.sectorByteCount }
     var isReadOnly: Bool { disk.isReadOnly }
