@@ -163,9 +163,8 @@ let testTargets: [Target] = [
     tests(
         "YokeDaemonTests",
         [
-            "Administration", "Configuration", "DRBDLayout", "EngineKit", "LinuxReactor", "MetadataTools",
-            "Replication",
-            "YokeControl", "YokeDaemon", logging,
+            "Administration", "Arbitration", "Configuration", "DRBDLayout", "EngineKit", "EngineSimulation",
+            "LinuxReactor", "MetadataTools", "O2Layout", "Replication", "YokeControl", "YokeDaemon", logging,
         ]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),
     tests("ClusterSimulationTests", ["ClusterSimulation", "FileSystemSimulation"]),
