@@ -96,7 +96,8 @@ extension LockDomain {
     }
 
     private func askMember(_ entry: MasteryEntry, _ peer: NodeNumber) async {
-        while entry.nodes.contains(peer), entry.kind == .master, entry.master == nil {
+        // After the end of this node's membership nobody says any more that the peer is dead.
+        while phase != .left, entry.nodes.contains(peer), entry.kind == .master, entry.master == nil {
             let message = MasterMessage(node: node, name: entry.name)
             switch await ask(.masterRequest, message.payload, peer) {
             case .status(MasterAnswer.yes.rawValue):
@@ -125,7 +126,7 @@ extension LockDomain {
             await confirm(owner, resource)
             return
         }
-        guard entry.votes == entry.nodes else { return }
+        guard phase != .left, entry.votes == entry.nodes else { return }
         if let master = entry.master, master != node {
             resource.owner = master
             return
