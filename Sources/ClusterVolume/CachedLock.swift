@@ -228,8 +228,8 @@ final class CachedLock: ClusterLock {
         ]
         let words = flags.filter(\.0).map(\.1).joined(separator: ", ")
         let queue = service.domain.listing(of: name.resource).joined(separator: ";")
-        return "\(name.resource) at \(level), \(sharedUsers) and \(exclusiveUsers) users, wanted elsewhere at \(blocking), "
-            + "\(words); \(queue)"
+        return "\(name.resource) at \(level), \(sharedUsers) and \(exclusiveUsers) users, "
+            + "wanted elsewhere at \(blocking), \(words); \(queue)"
     }
 
     // MARK: Waiters elsewhere

@@ -73,9 +73,12 @@ final class WorkerPool: @unchecked Sendable {
         for thread in ending { thread.join() }
     }
 
+    /// A thread that was told of an earlier job and has not taken it yet still counts as idle, and is not there for a
+    /// second one: a job may block until a later one is done.
     private func wakeThreads(for count: Int) {
         for _ in 0..<min(count, idleCount) { pthread_cond_signal(condition) }
-        var missing = min(count - idleCount, threadsMax - threads.count)
+        let waiting = jobs.count - firstJob
+        var missing = min(waiting - idleCount, threadsMax - threads.count)
         while missing > 0 {
             missing -= 1
             do throws(SystemError) {

@@ -128,7 +128,7 @@ extension LockDomain {
             await confirm(owner, resource)
             return
         }
-        guard entry.votes == entry.nodes else { return }
+        guard phase != .left, entry.votes == entry.nodes else { return }
         if let master = entry.master, master != node {
             resource.owner = master
             return

@@ -155,6 +155,81 @@ struct CachedLockTests {
         }
     }
 
+    @Test("the judge's suspension and a recovery's freeze are two: the end of one is not the end of the other")
+    func suspended() throws {
+        let (cluster, services) = try pair(seed: 10)
+        let service = services[0]
+        let lock = service.lock(LockName(.metadata, block: 5), owner: nil)
+        let journal = service.lock(LockName(.metadata, block: 6), owner: nil)
+        // Cached: also what needs no message has to wait.
+        try cluster.environment.wait { () async throws(FileSystemError) in
+            try await lock.with(.exclusive) { () throws(FileSystemError) in }
+        }
+        var taken: [String] = []
+        func take(_ lock: any ClusterLock, _ name: String) {
+            cluster.environment.spawn {
+                do throws(FileSystemError) {
+                    try await lock.acquire(.protectedRead)
+                    taken.append(name)
+                    lock.release(.protectedRead)
+                } catch {
+                    Issue.record("\(name): \(error)")
+                }
+            }
+            cluster.environment.run(limit: .seconds(1))
+        }
+        service.freeze(except: [journal.name])
+        service.suspend()
+        #expect(lock.isWantedElsewhere)
+        take(lock, "file")
+        take(journal, "journal")
+        #expect(taken.isEmpty)
+        // The recovery goes on, the others wait for it.
+        service.resume()
+        cluster.environment.run(limit: .seconds(1))
+        #expect(taken == ["journal"] && !lock.isWantedElsewhere)
+        // A second doubt while the recovery ends.
+        service.suspend()
+        service.thaw()
+        cluster.environment.run(limit: .seconds(1))
+        #expect(taken == ["journal"])
+        service.resume()
+        cluster.environment.run(limit: .seconds(1))
+        #expect(taken == ["journal", "file"])
+    }
+
+    @Test("a host that is shut out while a request of its waits lets its locks go all the same")
+    func shutOut() throws {
+        let (cluster, services) = try pair(seed: 12)
+        let name = LockName(.metadata, block: 5)
+        let locks = services.map { $0.lock(name, owner: nil) }
+        for lock in locks {
+            try cluster.environment.wait { () async throws(FileSystemError) in
+                try await lock.with(.protectedRead) { () throws(FileSystemError) in }
+            }
+        }
+        // The other one uses it, so the conversion waits at the master.
+        try cluster.environment.wait { () async throws(FileSystemError) in try await locks[0].acquire(.protectedRead) }
+        var isAborted = false
+        cluster.environment.spawn {
+            do throws(FileSystemError) {
+                try await locks[1].acquire(.exclusive)
+            } catch {
+                isAborted = true
+            }
+        }
+        cluster.environment.run(limit: .seconds(1))
+        #expect(!isAborted)
+        services[1].fence("cut off")
+        services[1].domain.abandon()
+        var isGone = false
+        cluster.environment.spawn {
+            isGone = await services[1].dropAll(isFailedMount: false)
+        }
+        cluster.environment.run(limit: .seconds(5))
+        #expect(isAborted && isGone)
+    }
+
     @Test("at the end every cached lock is given back, and the domain can be left")
     func dropAll() throws {
         let (cluster, services) = try pair(seed: 11)

@@ -362,8 +362,10 @@ extension Daemon {
     // MARK: Blocking calls
 
     static func blocking<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
+        // The pool refuses the work of a task that was cancelled, and the end of the daemon cancels many: in a task of its own.
+        let task = Task { try await NIOThreadPool.singleton.runIfActive { work() } }
         do {
-            return try await NIOThreadPool.singleton.runIfActive { work() }
+            return try await task.value
         } catch {
             preconditionFailure("the pool of threads for blocking calls is gone: \(error)")
         }
