@@ -171,8 +171,9 @@ let testTargets: [Target] = [
     tests(
         "YokeDaemonTests",
         [
-            "Administration", "Arbitration", "Configuration", "DRBDLayout", "EngineKit", "EngineSimulation", "FileSystem",
-            "LinuxReactor", "MetadataTools", "O2Layout", "Replication", "YokeControl", "YokeDaemon", logging,
+            "Administration", "Arbitration", "Configuration", "DRBDLayout", "EngineKit", "EngineSimulation",
+            "FileSystem", "LinuxReactor", "MetadataTools", "O2Layout", "Replication", "YokeControl", "YokeDaemon",
+            logging,
         ]),
     tests("DocumentationTests", ["Configuration", "VolumeTools", "YokeDaemon"]),
     tests("FileSystemSimulationTests", ["FileSystemSimulation", "EngineKit", "EngineSimulation", "FileSystem"]),

@@ -300,7 +300,8 @@ final class CachedLock: ClusterLock {
         // Users may have come at the lower level, or have written what must not stay here, and another waiter for a higher
         // one.
         let isInUse = exclusiveUsers > 0 || (target == .null && sharedUsers > 0)
-        guard before == (blocking, level, exclusiveUses), !isBusy, !isInUse, !isFinishingRaise, service.fence == nil else { return }
+        guard before == (blocking, level, exclusiveUses), !isBusy, !isInUse, !isFinishingRaise, service.fence == nil
+        else { return }
         takeValue(level)
         isBusy = true
         isLowering = true

@@ -1,3 +1,4 @@
+internal import CYoke
 internal import Glibc
 
 /// Who else has a block device open.

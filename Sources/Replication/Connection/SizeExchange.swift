@@ -93,8 +93,10 @@ extension ReplicationEngine {
             let ticket = engine.ticket(.receiver)
             engine.applySize(volume, size, settingNewBits: !isClean) { engine in
                 if mustAnswer { engine.sendSizes(volume, flags: sizes.flags) }
-                if hasGrown, isClean { engine.log(.info, volume, "Resync of new storage suppressed with --assume-clean") }
                 if hasGrown, !isClean { engine.syncNewRange(volume) }
+                if hasGrown, isClean {
+                    engine.log(.info, volume, "Resync of new storage suppressed with --assume-clean")
+                }
                 engine.resume(ticket)
             }
             return .waits
