@@ -87,6 +87,8 @@ package struct Arbiter {
         case reunited
         /// The admin says that the peer is dead.
         case takeover
+        /// This host goes on without the peer with another volume.
+        case isTakenForDead
         case tick
     }
 
@@ -130,6 +132,9 @@ package struct Arbiter {
             return
         case .takeover:
             settle(.alone("the admin says that the peer is dead"))
+            return
+        case .isTakenForDead:
+            settle(.alone("it goes on without the peer with another volume"))
             return
         case .tick: break
         }

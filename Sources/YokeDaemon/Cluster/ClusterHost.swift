@@ -132,6 +132,7 @@ final class ClusterHost {
         guard liveNodes.contains(peer) else { return }
         environment.log(.warning, "o2cb: \(name(of: peer)) (node \(peer)) is taken for dead: \(reason)")
         buried.insert(peer)
+        for membership in memberships { membership.judge?.follow(without: peer) }
         die(peer)
     }
 

@@ -190,7 +190,10 @@ final class MountJudge {
     /// Also before the peer is a member: a moment later it may be.
     private func updatePolicy() {
         let mayJudge = membership.isYoke(peer) != false
-        if verdict == .together, isConnected, ownsPolicy != mayJudge { setPolicy(mayJudge) }
+        guard verdict == .together, isConnected else { return }
+        // `drbdadm adjust` and `disk-options` may have taken it away.
+        let isLost = ownsPolicy && link.fencing == .dontCare
+        if ownsPolicy != mayJudge || isLost { setPolicy(mayJudge) }
     }
 
     /// Makes the volume wait for the verdict when the connection is lost, or not any more.
@@ -271,6 +274,17 @@ final class MountJudge {
             take(.takeover)
             return nil
         }
+    }
+
+    /// This host goes on without the peer with another volume, and takes it for dead on all: a node is a member of all
+    /// domains or of none. What the peer may still send for this volume is refused before its locks and its journal are
+    /// recovered.
+    func follow(without peer: NodeNumber) {
+        guard peer == self.peer, !hasEnded, !verdict.mayAcknowledgeAlone, isJudging else { return }
+        if isConnected { link.giveUpConnection() }
+        isConnected = false
+        take(.path(Self.dataPath, .silent))
+        take(.isTakenForDead)
     }
 
     private func knock() {

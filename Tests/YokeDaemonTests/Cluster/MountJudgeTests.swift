@@ -132,6 +132,29 @@ private final class Bench: JudgedMembership, JudgedLink, JudgeWitnesses {
 struct MountJudgeTests {
     private static let stonithed: Int32 = 7
 
+    @Test("who goes on with one volume takes the peer for dead on all, and refuses what it still sends first")
+    func follows() {
+        let bench = Bench(isPreferred: true, door: .answered)
+        bench.pass(.seconds(1))
+        bench.deeds = []
+        bench.judge.follow(without: 1)
+        #expect(bench.isAlone)
+        let (gaveUp, buried) = (bench.deeds.firstIndex(of: .giveUp), bench.deeds.firstIndex(of: .bury))
+        #expect(gaveUp != nil && buried != nil && gaveUp! < buried!)
+        bench.deeds = []
+        bench.judge.follow(without: 1)
+        #expect(bench.deeds.isEmpty)
+    }
+
+    @Test("the policy is set again when an administrator's command took it away")
+    func policyIsKept() {
+        let bench = Bench(isPreferred: true, door: .silent)
+        #expect(bench.fencing == .resourceAndStonith)
+        bench.fencing = .dontCare
+        bench.pass(.seconds(1))
+        #expect(bench.fencing == .resourceAndStonith)
+    }
+
     @Test("nothing is begun or acknowledged before the verdict, and the engine waits for it")
     func waits() {
         let bench = Bench(isPreferred: true, door: .silent)
