@@ -48,7 +48,8 @@ package struct Arbiter {
         package var hasReferences: Bool
         /// How long evidence is collected before a silence is judged: the other paths' and the references' answers.
         package var patience: Duration = .seconds(2)
-        /// How long a frozen host waits before its requests fail; nil: for ever.
+        /// How long a host that is cut off waits before its requests fail; nil: for ever. One that is frozen because the
+        /// other one is preferred waits until it is connected again, or the admin decides.
         package var freezeLimit: Duration? = .seconds(60)
         /// Both go on, and split-brain policies settle it afterwards: what two kernel hosts do.
         package var isClassic = false
@@ -97,7 +98,7 @@ package struct Arbiter {
     private var paths: [Path: PathState] = [:]
     private var isReferenceReached: Bool?
     private var suspicionSince: Instant?
-    private var frozenSince: Instant?
+    private var failsAt: Instant?
 
     package init(paths: [Path], options: Options) {
         precondition(paths.contains { $0.carriesData }, "one path carries the data")
@@ -109,7 +110,7 @@ package struct Arbiter {
     package var nextDeadline: Instant? {
         switch verdict {
         case .undecided: suspicionSince.map { $0 + options.patience }
-        case .frozen: options.freezeLimit.flatMap { limit in frozenSince.map { $0 + limit } }
+        case .frozen: failsAt
         case .together, .alone, .failed: nil
         }
     }
@@ -127,7 +128,7 @@ package struct Arbiter {
         case .reunited:
             verdict = .together
             suspicionSince = nil
-            frozenSince = nil
+            failsAt = nil
             for path in paths.keys where path.carriesData { paths[path] = .alive }
             return
         case .takeover:
@@ -154,7 +155,7 @@ package struct Arbiter {
             judgeSuspicion(now)
         case .undecided: judgeSuspicion(now)
         case .frozen(let reason):
-            if let limit = options.freezeLimit, let frozenSince, now >= frozenSince + limit {
+            if let failsAt, now >= failsAt {
                 verdict = .failed(reason)
             }
         // Only a reunion or the admin ends these.
@@ -169,36 +170,37 @@ package struct Arbiter {
             return
         }
         if options.isClassic { return settle(.alone("the peer is lost, and both hosts go on by configuration")) }
-        if isOtherPathAlive { return settleByPreference("the replication link is cut, another path lives", now) }
+        if isOtherPathAlive { return settleByPreference("the replication link is cut, another path lives") }
         // A kernel that ends a dead daemon's connections does so at once, and on all paths.
         if isAnyPathClosed { return settle(.alone("the peer's daemon is gone")) }
         guard let suspicionSince, now >= suspicionSince + options.patience else { return }
         guard options.hasReferences else {
-            return settleByPreference("nothing is heard from the peer, and there is no reference to ask", now)
+            return settleByPreference("nothing is heard from the peer, and there is no reference to ask")
         }
         guard isReferenceReached == true else {
-            return freeze("this host is cut off: neither the peer nor a reference address answers", now)
+            let failsAt = options.freezeLimit.map { now + $0 }
+            return freeze("this host is cut off: neither the peer nor a reference address answers", failsAt)
         }
         settle(.alone("the peer is dead or cut off: it is silent, while a reference address answers"))
     }
 
-    private mutating func settleByPreference(_ reason: String, _ now: Instant) {
+    private mutating func settleByPreference(_ reason: String) {
         if options.isPreferred {
             settle(.alone("\(reason); this host is preferred"))
         } else {
-            freeze("\(reason); the other host is preferred", now)
+            freeze("\(reason); the other host is preferred", nil)
         }
     }
 
     private mutating func settle(_ new: Verdict) {
         verdict = new
         suspicionSince = nil
-        frozenSince = nil
+        failsAt = nil
     }
 
-    private mutating func freeze(_ reason: String, _ now: Instant) {
+    private mutating func freeze(_ reason: String, _ failsAt: Instant?) {
         verdict = .frozen(reason)
         suspicionSince = nil
-        frozenSince = now
+        self.failsAt = failsAt
     }
 }

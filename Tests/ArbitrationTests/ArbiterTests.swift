@@ -86,10 +86,13 @@ struct ArbiterTests {
             judge.handle(.path(other, .silent), now: at(1))
             judge.handle(.tick, now: at(4))
             #expect(isFrozen(judge))
-            // The link alone is not enough: the data must be the same first.
-            judge.handle(.path(data, .alive), now: at(5))
+            // The other host is preferred: however long it takes.
+            judge.handle(.tick, now: at(4000))
             #expect(isFrozen(judge))
-            judge.handle(input, now: at(6))
+            // The link alone is not enough: the data must be the same first.
+            judge.handle(.path(data, .alive), now: at(5000))
+            #expect(isFrozen(judge))
+            judge.handle(input, now: at(6000))
             #expect(!isFrozen(judge))
         }
     }
