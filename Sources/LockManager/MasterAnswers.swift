@@ -72,7 +72,8 @@ extension LockDomain {
 
     private func unlock(_ lock: Lock, _ resource: LockResource, _ message: UnlockMessage) -> LockStatus {
         guard lock.list == .granted else { return .denied }
-        guard !lock.isGrantUnderWay else { return .badParameter }
+        // Deviation: a kernel master refuses (24) while its grant is unanswered. Who unlocks has got it, and its answer may
+        // only be behind the request: a kernel that is refused there stops with a general protection fault.
         if lock.mode == .exclusive, message.flags.isSuperset(of: [.valueBlock, .putValue]), let value = message.value {
             resource.value = value
         }
