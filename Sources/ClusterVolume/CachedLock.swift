@@ -26,6 +26,8 @@ final class CachedLock: ClusterLock {
     /// A request to the lock manager is under way.
     private var isBusy = false
     private var isLowering = false
+    /// The last attempt to write back for it failed.
+    private var hasFailedToLower = false
     /// Granted, and whoever asked has not begun to use it.
     private var isFinishingRaise = false
     private var needsRefresh = false
@@ -293,8 +295,11 @@ final class CachedLock: ClusterLock {
             }
         } catch {
             guard service.fence == nil else { return }
+            // Once may be the moment in which an unmount has stopped its journal and not yet left.
             service.environment.log(
-                .error, "\(name.resource) cannot be lowered, another host waits for it: \(error)")
+                hasFailedToLower ? .error : .warning,
+                "\(name.resource) cannot be lowered, another host waits for it: \(error)")
+            hasFailedToLower = true
             return await service.environment.sleep(until: service.environment.now + Self.retryPause)
         }
         // Users may have come at the lower level, or have written what must not stay here, and another waiter for a higher
@@ -302,6 +307,7 @@ final class CachedLock: ClusterLock {
         let isInUse = exclusiveUsers > 0 || (target == .null && sharedUsers > 0)
         guard before == (blocking, level, exclusiveUses), !isBusy, !isInUse, !isFinishingRaise, service.fence == nil
         else { return }
+        hasFailedToLower = false
         takeValue(level)
         isBusy = true
         isLowering = true
