@@ -3,7 +3,7 @@ internal import Glibc
 /// Many seeded histories in several processes of this program: one that traps or never ends takes only its process along.
 ///
 /// A process is started with the arguments of the campaign and `--first --count --stride`; it says `B seed` before each
-/// history and `R seed numbers...` or `F seed text` after it (``HistoryReport``).
+/// history and `R seed numbers...` or `F seed text` after it, and `M numbers...` whenever it likes (``HistoryReport``).
 package struct SeedCampaign {
     package struct Failure: Sendable {
         package var seed: UInt64
@@ -14,12 +14,15 @@ package struct SeedCampaign {
     private let arguments: [String]
     private let first: UInt64
     private let count: Int
-    private let jobs: Int
+    /// Processes: no more than histories.
+    package let jobs: Int
     /// 0: no limit.
     private let seconds: Int
     private let failuresMax: Int
     /// Called for each failure at once.
     package var onFailure: (Failure) -> Void = { _ in }
+    /// Called for numbers that are not of one history.
+    package var onNumbers: ([Int]) -> Void = { _ in }
 
     package private(set) var failures: [Failure] = []
     package private(set) var histories = 0
@@ -84,6 +87,7 @@ package struct SeedCampaign {
 
     private mutating func take(_ line: String, _ worker: inout WorkerProcess) {
         let words = line.split(separator: " ", maxSplits: 2).map(String.init)
+        if words.first == "M" { return onNumbers(line.split(separator: " ").dropFirst().map { Int($0) ?? 0 }) }
         guard words.count >= 2, let seed = UInt64(words[1]) else { return }
         let rest = words.count > 2 ? words[2] : ""
         switch words[0] {
@@ -127,6 +131,8 @@ package enum HistoryReport {
             say("R \(seed) " + numbers.map(String.init).joined(separator: " "))
         }
     }
+
+    package static func numbers(_ numbers: [Int]) { say("M " + numbers.map(String.init).joined(separator: " ")) }
 
     private static func say(_ line: String) {
         let bytes = Array((line + "\n").utf8)

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import SimulationProcesses
 import Simulator
 
 /// `yoke-sim faults`: shows that rules broken on purpose are noticed.
@@ -37,58 +37,14 @@ struct FaultsCommand: ParsableCommand {
 
     func run() throws {
         let faults = FaultCatalog.all.filter { only == nil || only == $0.name }
-        let width = faults.map(\.name.count).max() ?? 0
-        var caught = 0
-        for fault in faults {
-            let search = look(for: fault)
-            let name = fault.name + String(repeating: " ", count: width - fault.name.count)
-            let count = String(search.histories)
-            let histories = String(repeating: " ", count: max(0, 5 - count.count)) + count
-            if let failure = search.failure {
-                caught += 1
-                print("\(name)  caught by \(histories) histories, seed \(failure.seed): \(failure.text.prefix(150))")
-            } else {
-                print("\(name)  MISSED by \(histories) histories")
-            }
-            fflush(nil)
-        }
-        print("\(caught) of \(faults.count) faults caught")
+        let search = FaultSearch(program: "yoke-sim", first: first, histories: seeds, seconds: seconds, jobs: jobs)
+        let caught = search.run(
+            faults.map { fault in
+                .init(
+                    name: fault.name,
+                    planted: WorkCommand.arguments(fault: fault.name, emphasis: fault.emphasis),
+                    sound: WorkCommand.arguments(fault: nil, emphasis: fault.emphasis))
+            })
         if faults.count - caught > missedMax { throw ExitCode(1) }
-    }
-
-    private struct Search {
-        var histories = 0
-        var failure: Campaign.Failure?
-    }
-
-    /// A seed that fails without the fault too shows nothing, and the search goes on behind it.
-    private func look(for fault: FaultCatalog.Entry) -> Search {
-        var search = Search()
-        var next = first
-        var secondsLeft = seconds
-        while search.histories < seeds, secondsLeft > 0 {
-            var campaign = Campaign(
-                first: next, count: seeds - search.histories, jobs: jobs, seconds: secondsLeft, failuresMax: 1,
-                fault: fault.name, emphasis: fault.emphasis?.rawValue)
-            campaign.run()
-            search.histories += campaign.histories
-            secondsLeft -= Int(campaign.elapsed)
-            guard let failure = campaign.failures.first else { break }
-            guard failsAnyway(failure.seed, fault) else {
-                search.failure = failure
-                break
-            }
-            print("\(fault.name): seed \(failure.seed) fails without it too")
-            next = failure.seed + 1
-        }
-        return search
-    }
-
-    private func failsAnyway(_ seed: UInt64, _ fault: FaultCatalog.Entry) -> Bool {
-        var campaign = Campaign(
-            first: seed, count: 1, jobs: 1, seconds: 0, failuresMax: 1, fault: nil,
-            emphasis: fault.emphasis?.rawValue)
-        campaign.run()
-        return !campaign.failures.isEmpty
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import SimulationProcesses
 import Simulator
 
 /// `yoke-sim run`: one history, or many.
@@ -48,13 +49,37 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         if let seed { return try runOne(seed) }
         if listMarks { return print(CoverageMark.allCases.map(\.name).joined(separator: "\n")) }
-        var campaign = Campaign(
-            first: first == 0 ? UInt64(time(nil)) << 16 : first, count: seeds, jobs: jobs, seconds: seconds,
-            failuresMax: failuresMax, fault: fault, emphasis: emphasis?.rawValue)
-        campaign.announcesFailures = true
+        let first = first == 0 ? UInt64(time(nil)) << 16 : first
+        var campaign = SeedCampaign(
+            program: "yoke-sim", arguments: WorkCommand.arguments(fault: fault, emphasis: emphasis), first: first,
+            count: seeds, jobs: jobs, seconds: seconds, failuresMax: failuresMax)
+        campaign.onFailure = { failure in
+            print("FAILED seed \(failure.seed): \(failure.text)")
+            let options = (emphasis.map { " --emphasis \($0.rawValue)" } ?? "") + (fault.map { " --fault \($0)" } ?? "")
+            print("  replay: yoke-sim run --seed \(failure.seed) --trace\(options)")
+            fflush(nil)
+        }
+        var marks = CoverageCounts()
+        campaign.onNumbers = { numbers in
+            for (mark, number) in zip(CoverageMark.allCases, numbers) { marks.add(number, of: mark) }
+        }
         campaign.run()
-        campaign.printSummary()
+        printSummary(campaign, marks, first)
         if !campaign.failures.isEmpty { throw ExitCode(1) }
+    }
+
+    private func printSummary(_ campaign: SeedCampaign, _ marks: CoverageCounts, _ first: UInt64) {
+        let rate = campaign.elapsed > 0 ? Double(campaign.histories) / campaign.elapsed : 0
+        let reached = CoverageMark.allCases.filter { marks[$0] > 0 }
+        let missing = CoverageMark.allCases.filter { marks[$0] == 0 }
+        print("situations reached: " + reached.map { "\($0.name) \(marks[$0])" }.joined(separator: ", "))
+        if !missing.isEmpty { print("never reached: " + missing.map(\.name).joined(separator: ", ")) }
+        // None, when no history ended well.
+        let (requests, virtualMilliseconds) = campaign.sums.count == 2 ? (campaign.sums[0], campaign.sums[1]) : (0, 0)
+        print(
+            "\(campaign.histories) histories from seed \(first) in \(Int(campaign.elapsed)) s (\(Int(rate)) a second, "
+                + "\(campaign.jobs) processes), \(requests) requests, "
+                + "\(virtualMilliseconds / 3_600_000) hours of virtual time, \(campaign.failures.count) failed")
     }
 
     /// Without a buffer: when the engine traps, the last lines are those that matter.
